@@ -1,0 +1,1 @@
+"""Records on their way out: journal, recorder, ClickHouse, reports and the embedded store."""

@@ -1,0 +1,1 @@
+"""YAML policies turned into decisions: what a call may do, where it goes, what it holds."""

@@ -1,0 +1,1 @@
+"""The data plane: accept, identify, decide, forward, observe, account, record."""

@@ -1,0 +1,1 @@
+"""The admin port: health, reports, metrics; never on the path of a call."""

@@ -1,0 +1,143 @@
+"""The record of a call: one per call, refused ones too, with every attempt in it. It is what the journal holds.
+
+Versioned: readers accept every older `v`; a field is only ever added, with a default.
+"""
+
+import msgspec
+
+from proxy.core.errors import ErrorClass, ErrorFacts
+from proxy.core.facts import FinishClass, StreamEnd
+from proxy.core.money import Money
+from proxy.core.usage import NO_USAGE, Usage
+
+RECORD_VERSION = 1
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who called: a fingerprint of the key (never the key) and what the app attributes the call to."""
+
+    key_id: str = ""
+    team: str = ""
+    project: str = ""
+    user: str = ""
+    session: str = ""
+    tags: dict[str, str] = {}
+
+
+class TraceIds(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Lower-case hex, as W3C Trace Context writes them: 32 characters of trace, 16 of span."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str = ""
+    sampled: bool = True
+    state: str = ""
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try at one target."""
+
+    attempt: int
+    """Counts from 1 within the call."""
+    span_id: str
+    started_at_ns: int
+    """Unix time in nanoseconds."""
+    duration_ns: int
+    provider: str
+    kind: str
+    """The built-in provider this one behaves like (`openai`, `minimax` ...)."""
+    host: str
+    dialect: str = ""
+    model: str = ""
+    """The answering model if the answer names one, else the requested one."""
+    service_tier: str = ""
+    status: int = 0
+    """HTTP status of the provider; 0 when it never answered."""
+    outcome: str = ""
+    error: ErrorFacts | None = None
+    finish_reason: str = ""
+    finish_class: FinishClass | None = None
+    stream_end: StreamEnd | None = None
+    connect_ns: int | None = None
+    """Time to get a connection; None when a kept one was used."""
+    ttfb_ns: int | None = None
+    """From the start of the attempt to the first byte of the answer's head."""
+    ttft_ns: int | None = None
+    """From the start of the attempt to the first content."""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    usage: Usage = NO_USAGE
+    provider_cost: Money | None = None
+    response_id: str = ""
+    provider_request_id: str = ""
+    changes: tuple[str, ...] = ()
+    """What was changed on the way, by name: `usage_requested`, `model_replaced` ..."""
+    unread: str = ""
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="call"):
+    """One finished call. The journal line of it is this, as JSON."""
+
+    v: int
+    call_id: str
+    started_at_ns: int
+    duration_ns: int
+    trace: TraceIds
+    caller: Caller
+    provider: str
+    dialect: str = ""
+    operation: str = ""
+    method: str = ""
+    path: str = ""
+    """The path as sent to the provider, without the query: a query can hold a key."""
+    model_requested: str = ""
+    max_output_tokens: int | None = None
+    streaming: bool = False
+    billable: bool = True
+    """False for calls that cost nothing by the provider's own word: lists, counts, polling."""
+    status: int = 0
+    """HTTP status the app saw; 0 when it left before there was one."""
+    outcome: str = ""
+    """`ok`, `error`, `refused`, `cancelled`, `broken`, `interrupted`."""
+    error_class: ErrorClass | None = None
+    overhead_ns: int = 0
+    """Time spent in the proxy itself: the call less its attempts."""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    client_gone: bool = False
+    reasons: tuple[str, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
+
+
+class OpenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="open"):
+    """A call that was admitted. Without a later `CallRecord` of the same id it is closed as `interrupted`."""
+
+    v: int
+    call_id: str
+    started_at_ns: int
+    trace: TraceIds
+    caller: Caller
+    provider: str
+    kind: str = ""
+    host: str = ""
+    dialect: str = ""
+    operation: str = ""
+    method: str = ""
+    path: str = ""
+    model_requested: str = ""
+    max_output_tokens: int | None = None
+    streaming: bool = False
+    billable: bool = True
+    request_bytes: int = 0
+
+
+class LossRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="loss"):
+    """Something that was not recorded or not understood, counted by reason since the last such line."""
+
+    v: int
+    at_ns: int
+    counts: dict[str, int]
+
+
+JournalLine = CallRecord | OpenRecord | LossRecord
+"""Everything that can stand on a line of the journal."""

@@ -1,0 +1,1 @@
+"""PURE: one wire format per file, what the bytes of a provider mean."""

@@ -1,0 +1,1 @@
+"""The price book: dated YAML entries that overlay the price library."""

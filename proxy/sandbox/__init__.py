@@ -1,0 +1,1 @@
+"""The built-in provider that answers without a model, and says so."""

@@ -1,0 +1,109 @@
+"""The settings the processes run on: plain values, already checked, handed from the supervisor to its children.
+
+What people write is `proxy.config`; what the code receives is this. It holds secrets: it travels by pipe, never by
+argument list, environment or file.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """An address to listen on."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, IPv6 hosts in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream of the data plane, reached under `/{name}/`."""
+
+    name: str
+    kind: str
+    base_url: str
+    """Scheme, host, optional port and path prefix; never a trailing slash."""
+    api_key: str | None = None
+    """The provider's real key; None lets the app's own key pass."""
+    currency: str | None = None
+    """Overrides the host's currency (ISO 4217)."""
+    connect_timeout_s: float = 10.0
+    first_byte_timeout_s: float = 600.0
+    idle_timeout_s: float = 300.0
+    tls_verify: bool = True
+    tls_ca_file: str | None = None
+    inject_usage: bool | None = None
+    """Ask for usage in OpenAI-style streams; None follows the provider's default."""
+    traceparent: bool = True
+    max_connections: int = 1000
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the rows go: a ClickHouse of the operator's, or the embedded store on loopback."""
+
+    url: str
+    """`http(s)://host:port` of the ClickHouse HTTP interface."""
+    user: str
+    password: str
+    database: str = "taximeter"
+    embedded: bool = True
+    reader_user: str = "reader"
+    reader_password: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a process needs to know to start."""
+
+    listen: Listen
+    admin: Listen
+    store: StoreSettings
+    data_dir: Path
+    workers: int
+    providers: tuple[ProviderSettings, ...]
+    max_request_bytes: int = 256 * 1024 * 1024
+    """A larger request body is refused with 413 where it has to be held; streamed bodies have no limit of ours."""
+    max_captured_bytes: int = 32 * 1024 * 1024
+    """How much of one whole answer is kept for metering; a larger one passes unmetered, counted."""
+    journal_segment_s: float = 1.0
+    journal_segment_bytes: int = 8 * 1024 * 1024
+    shutdown_grace_s: float = 30.0
+    semconv: str = "1.41"
+    price_files: tuple[str, ...] = ()
+    config_file: str | None = None
+
+    @property
+    def journal_dir(self) -> Path:
+        """Where the workers write their segments."""
+        return self.data_dir / "journal"
+
+    @property
+    def store_dir(self) -> Path:
+        """Where the embedded store keeps its data."""
+        return self.data_dir / "store"
+
+    @property
+    def run_dir(self) -> Path:
+        """State of the running processes: lock, pids, cursors."""
+        return self.data_dir / "run"
+
+
+def to_json(settings: Settings) -> bytes:
+    """Settings as bytes for a pipe."""
+    return msgspec.json.encode(settings, enc_hook=str)
+
+
+def from_json(data: bytes) -> Settings:
+    """Settings from the bytes of `to_json`."""
+    return msgspec.json.decode(data, type=Settings, dec_hook=_decode)
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path or (isinstance(kind, type) and issubclass(kind, Path)):
+        return Path(str(value))
+    raise NotImplementedError(kind)
