@@ -40,6 +40,9 @@ class ErrorSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The provider's own code as text: MiniMax `base_resp.status_code`, OpenAI `error.code` ..."""
     type: str | None = None
     message: str | None = None
+    detail: str | None = None
+    """Further words of the provider that only the judgement needs, never recorded: Gemini's `details[].reason` and
+    `quotaId`, OpenRouter's `metadata.raw`, Azure's `innererror.code`."""
     in_stream: bool = False
     """True when it came after the head of a stream had been sent: nothing can be retried then."""
 
