@@ -55,6 +55,8 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     embedded: bool = True
     reader_user: str = "reader"
     reader_password: str = ""
+    tls_verify: bool = True
+    tls_ca_file: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     semconv: str = "1.41"
     price_files: tuple[str, ...] = ()
     config_file: str | None = None
+    admin_hosts: tuple[str, ...] = ()
+    """Host names, besides `localhost` and IP addresses, under which the admin port answers."""
+    sandbox: Listen | None = None
+    """Where the sandbox provider listens; None when the supervisor starts none."""
 
     @property
     def journal_dir(self) -> Path:

@@ -1,0 +1,156 @@
+"""The keys of `taximeter.yaml`. Every key is optional; an unknown one is an error."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from proxy.config import values
+from proxy.config.problems import KeyPath
+from proxy.settings import Listen
+
+SAID = "taximeter"
+"""Type of a validation error whose message is already worded for people."""
+
+
+def _parsed(parse: Callable[[Any], Any]) -> PlainValidator:
+    """A validator whose ValueError is kept word for word."""
+
+    def validate(raw: Any) -> Any:
+        try:
+            return parse(raw)
+        except ValueError as error:
+            raise PydanticCustomError(SAID, "{said}", {"said": str(error)}) from None
+
+    return PlainValidator(validate)
+
+
+def _version_text(raw: Any) -> Any:
+    """YAML reads an unquoted 1.41 as a number."""
+    return str(raw) if isinstance(raw, float) else raw
+
+
+Seconds = Annotated[float, _parsed(values.duration_s)]
+SizeBytes = Annotated[int, _parsed(values.size_bytes)]
+Address = Annotated[Listen, _parsed(values.listen)]
+BaseUrl = Annotated[str, _parsed(values.base_url)]
+SecretReference = Annotated[values.SecretRef, _parsed(values.secret_ref)]
+Currency = Annotated[str, _parsed(values.currency)]
+Identifier = Annotated[str, _parsed(values.identifier)]
+HostName = Annotated[str, _parsed(values.host_name)]
+FilePath = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A mapping of known keys. A key without a value counts as left out, as does a section without keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, raw: Any) -> Any:
+        if raw is None:
+            return {}
+        if not isinstance(raw, dict):
+            return raw
+        return {key: value for key, value in raw.items() if value is not None or key not in cls.model_fields}
+
+
+class TimeoutsConfig(Section):
+    """How long to wait for a provider."""
+
+    connect: Seconds = 10.0
+    first_byte: Seconds = 600.0
+    idle: Seconds = 300.0
+
+
+class TlsConfig(Section):
+    """How a server's certificate is checked."""
+
+    verify: bool = True
+    ca_file: FilePath | None = None
+
+
+class ProviderConfig(Section):
+    """One upstream. The name of a built-in provider brings its kind and base URL along."""
+
+    enabled: bool = True
+    kind: str | None = None
+    base_url: BaseUrl | None = None
+    api_key: SecretReference | None = None
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    tls: TlsConfig = TlsConfig()
+    inject_usage: bool | None = None
+    traceparent: bool = True
+    currency: Currency | None = None
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+
+class ReaderConfig(Section):
+    """The store's read-only user, for reports, dashboards and `taximeter sql`."""
+
+    user: Annotated[str, Field(min_length=1)] | None = None
+    password: SecretReference | None = None
+
+
+class StoreConfig(Section):
+    """A ClickHouse of the operator's when `url` is there, else the embedded store."""
+
+    url: BaseUrl | None = None
+    user: Annotated[str, Field(min_length=1)] | None = None
+    password: SecretReference | None = None
+    database: Identifier = "taximeter"
+    reader: ReaderConfig = ReaderConfig()
+    tls: TlsConfig = TlsConfig()
+    listen: Address = Listen("127.0.0.1", 8486)
+
+
+class LimitsConfig(Section):
+    """Bounds of memory."""
+
+    max_request_bytes: SizeBytes = 256 * 1024 * 1024
+    max_captured_bytes: SizeBytes = 32 * 1024 * 1024
+
+
+class JournalConfig(Section):
+    """When a segment of the journal is sealed and shipped."""
+
+    segment: Seconds = 1.0
+    segment_bytes: SizeBytes = 8 * 1024 * 1024
+
+
+class Config(Section):
+    """The whole file."""
+
+    listen: Address = Listen("127.0.0.1", 8484)
+    admin: Address = Listen("127.0.0.1", 8485)
+    admin_hosts: list[HostName] = []
+    """Names besides `localhost` and IP addresses under which the admin port answers."""
+    data_dir: FilePath = "data"
+    workers: Annotated[int | None, _parsed(values.worker_count)] = None
+    builtin_providers: bool = True
+    """False leaves only the providers named in the file."""
+    providers: Annotated[dict[str, ProviderConfig], BeforeValidator(lambda raw: {} if raw is None else raw)] = {}
+    store: StoreConfig = StoreConfig()
+    limits: LimitsConfig = LimitsConfig()
+    journal: JournalConfig = JournalConfig()
+    prices: list[FilePath] = []
+    semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"
+    shutdown_grace: Seconds = 30.0
+
+
+def known_keys(path: KeyPath) -> tuple[str, ...]:
+    """The keys that may stand in the section at `path`; none where there is no section."""
+    section: type[Section] = Config
+    parts = iter(path)
+    for part in parts:
+        field = section.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if get_origin(inner) is dict:
+            next(parts, None)  # the name that the operator chose
+            inner = get_args(inner)[1]
+        if not (isinstance(inner, type) and issubclass(inner, Section)):
+            return ()
+        section = inner
+    return tuple(section.model_fields)
