@@ -41,11 +41,18 @@ CLIENT_SPAN = {
 
 SERVER_SPAN = {
     "method": "http.request.method",
+    "route": "http.route",
     "path": "url.path",
     "status": "http.response.status_code",
     "error": "error.type",
 }
 """Attribute names of the SERVER span of a call."""
+
+OWN_NAMESPACE = "taximeter."
+"""What no convention has a name for (money, callers, where a figure comes from) is our own word behind this prefix."""
+
+OWN_TAG_NAMESPACE = "taximeter.tag."
+"""The app's own tags, by their name behind this prefix."""
 
 
 def client_names(convention: Convention = DEFAULT_CONVENTION) -> dict[str, str]:
