@@ -43,6 +43,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: bool = True
     max_connections: int = 1000
 
+    def __repr__(self) -> str:
+        """Without the key: settings end up in tracebacks."""
+        return f"ProviderSettings(name={self.name!r}, kind={self.kind!r}, base_url={self.base_url!r})"
+
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rows go: a ClickHouse of the operator's, or the embedded store on loopback."""
@@ -57,6 +61,10 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     reader_password: str = ""
     tls_verify: bool = True
     tls_ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the passwords: settings end up in tracebacks."""
+        return f"StoreSettings(url={self.url!r}, user={self.user!r}, database={self.database!r})"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,75 @@
+"""The life of a process that the supervisor started: settings by pipe, `ready` when it serves, drain when told to stop.
+
+Protocol: one line of JSON settings on stdin, which then stays open; its end means that the supervisor is gone, and
+counts as a request to stop. `ready` on stdout once the process serves. SIGTERM: drain and end; a second SIGTERM: end
+now. SIGINT and SIGHUP are the supervisor's business: a terminal sends them to every process of the group.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from proxy.settings import Settings, from_json
+
+Role = Callable[[Settings, int, asyncio.Event, Callable[[], None]], Coroutine[Any, Any, None]]
+"""`role(settings, slot, stop, on_ready)`: serves until `stop` is set, then drains and returns."""
+
+READY = b"ready"
+"""The line on stdout that says that the process serves."""
+
+_STDIN = 0
+
+
+def read_settings() -> Settings:
+    """The settings from the first line of stdin. Raises msgspec.DecodeError when the line is none."""
+    # Nothing follows the line, so the buffer of `sys.stdin` takes nothing that the loop waits for.
+    return from_json(sys.stdin.buffer.readline())
+
+
+def live(
+    role: Role, settings: Settings, slot: int, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> int:
+    """Run a role to its end; the exit status of the process. A crash is logged and gives 1."""
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_serve(role, settings, slot))
+    except asyncio.CancelledError:
+        return 0
+    except Exception:  # noqa: BLE001 - the outermost frame of the process: nobody above could log it
+        structlog.get_logger().exception("process crashed", slot=slot)
+        return 1
+    return 0
+
+
+async def _serve(role: Role, settings: Settings, slot: int) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    serving = loop.create_task(role(settings, slot, stop, _say_ready))
+
+    def terminate() -> None:
+        if stop.is_set():
+            serving.cancel()
+        stop.set()
+
+    def read_stdin() -> None:
+        if not os.read(_STDIN, 4096):
+            loop.remove_reader(_STDIN)
+            stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_reader(_STDIN, read_stdin)
+    await serving
+
+
+def _say_ready() -> None:
+    # A supervisor that is gone by now shows as the end of stdin.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), READY + b"\n")
