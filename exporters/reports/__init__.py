@@ -1,0 +1,31 @@
+"""Reports: what the calls cost, what the last ones were, what the providers deliver; answered by the store.
+
+Everything here is pure but `store`, which asks it. A report is a file with `query` (a question as SQL with bound
+parameters) and `build` (the rows as a `Report`), and a line in `REPORTS`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from exporters.reports import calls, costs, providers
+from exporters.reports.providers import ListPrices
+from exporters.reports.question import Query, Question
+from exporters.reports.report import Report
+
+
+class ReportKind(msgspec.Struct, frozen=True):
+    """One report that can be asked for."""
+
+    name: str
+    query: Callable[[Question], Query]
+    build: Callable[[Question, Sequence[Sequence[Any]], ListPrices], Report]
+
+
+REPORTS: tuple[ReportKind, ...] = (
+    ReportKind("costs", costs.query, costs.build),
+    ReportKind("calls", calls.query, calls.build),
+    ReportKind("providers", providers.query, providers.build),
+)
+"""Every report, in the order of the command line's help."""

@@ -1,0 +1,182 @@
+"""How a report is written: exact for machines (JSON, CSV), readable for people (texts of the cells, plain lines).
+
+Machines get amounts as decimal strings with every digit, times as ISO 8601 with their offset, and null (in CSV:
+nothing) for what is not known. People get thousands separators, units and "-" for what is not known.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import groupby
+
+import msgspec
+
+from exporters.reports.report import Cell, Column, Report, Row
+
+UNKNOWN = "-"
+_SHOWN_UNITS = frozenset({"ms", "tokens/s"})
+"""Units that stand in a heading; those of counts are in the name, those of money in the currency column and a note."""
+_SMALLEST_SHOWN = Decimal("0.000001")
+
+
+class Section(msgspec.Struct, frozen=True):
+    """Rows that belong together, as texts for people, and the line of their totals, if there is one."""
+
+    rows: tuple[tuple[str, ...], ...]
+    total: tuple[str, ...] | None
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A report as texts: what a terminal table and the plain one are made of."""
+
+    title: str
+    headings: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    """Which columns are set flush right."""
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+
+
+def to_json(report: Report) -> str:
+    """One JSON object: report, period, columns, rows and totals as objects by column name, notes."""
+    return json.dumps(
+        {
+            "report": report.name,
+            "period": {
+                "since": report.period.since.isoformat(),
+                "until": report.period.until.isoformat(),
+                "tz": report.period.tz,
+            },
+            "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in report.columns],
+            "sections": list(report.sections),
+            "rows": report.records(report.rows),
+            "totals": report.records(report.totals),
+            "notes": list(report.notes),
+        },
+        default=_exact_text,
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def to_csv(report: Report) -> str:
+    """A header of column names, then the rows; the totals and notes are left to the other formats."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(column.name for column in report.columns)
+    writer.writerows([_csv_text(cell) for cell in row] for row in report.rows)
+    return out.getvalue()
+
+
+def to_table(report: Report) -> Table:
+    """The report as texts for people, without the columns that are only for machines."""
+    shown = [number for number, column in enumerate(report.columns) if not column.detail]
+    columns = [report.columns[number] for number in shown]
+
+    def texts(row: Row) -> tuple[str, ...]:
+        return tuple(cell_text(report.columns[number], row[number]) for number in shown)
+
+    totals = {report.section_of(row): texts(row) for row in report.totals}
+    sections = []
+    for key, rows in groupby(report.rows, key=report.section_of):
+        lines = tuple(texts(row) for row in rows)
+        # The total of a single row would be the same line again.
+        sections.append(Section(lines, totals.get(key) if len(lines) > 1 else None))
+    return Table(
+        title=_title(report),
+        headings=tuple(_heading(column) for column in columns),
+        numeric=tuple(column.type in {"count", "money", "number", "ratio"} for column in columns),
+        sections=tuple(sections),
+        notes=report.notes,
+    )
+
+
+def to_plain(report: Report) -> str:
+    """Aligned lines of text without any colour or drawing, for files and pipes."""
+    table = to_table(report)
+    lines = [row for section in table.sections for row in (*section.rows, *([section.total] if section.total else []))]
+    widths = [max(map(len, cells)) for cells in zip(table.headings, *lines, strict=True)]
+    out = [table.title, "", _line(table.headings, widths, table.numeric)]
+    rule = "  ".join("-" * width for width in widths)
+    for section in table.sections:
+        out += [rule, *(_line(row, widths, table.numeric) for row in section.rows)]
+        if section.total:
+            out += [rule, _line(section.total, widths, table.numeric)]
+    return "\n".join([*out, "", *table.notes]) + "\n"
+
+
+def cell_text(column: Column, cell: Cell) -> str:
+    """One cell for people."""
+    if cell is None or cell == "":
+        return UNKNOWN
+    match column.type, cell:
+        case "time", datetime():
+            return cell.strftime("%Y-%m-%d %H:%M:%S")
+        case "hour", datetime():
+            # With the zone: in autumn one hour comes twice.
+            return cell.strftime("%Y-%m-%d %H:%M %Z")
+        case "ratio", Decimal():
+            return f"{cell * 100:.1f} %"
+        case "money", Decimal():
+            return money_text(cell)
+        case _, int():
+            return f"{cell:,}"
+        case _, Decimal():
+            return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:,.1f}"
+        case _:
+            return printable(str(cell))
+
+
+def money_text(amount: Decimal) -> str:
+    """An amount rounded to what a reader can use: cents, or for less than a unit six decimals.
+
+    An amount that would be rounded to nothing says so.
+    """
+    step = Decimal("0.01") if abs(amount) >= 1000 else Decimal("0.0001") if abs(amount) >= 1 else _SMALLEST_SHOWN
+    rounded = amount.quantize(step, rounding=ROUND_HALF_EVEN)
+    return f"<{_SMALLEST_SHOWN}" if amount and not rounded else f"{rounded:,f}"
+
+
+def exact_text(amount: Decimal) -> str:
+    """A decimal with all its digits, without exponent and without zeros at the end."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def printable(text: str) -> str:
+    """A text of foreign origin without what could steer a terminal: control characters become U+FFFD."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _exact_text(cell: object) -> str:
+    """What JSON has no type for."""
+    if isinstance(cell, Decimal):
+        return exact_text(cell)
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    raise TypeError(type(cell))
+
+
+def _csv_text(cell: Cell) -> str | int | None:
+    return _exact_text(cell) if isinstance(cell, Decimal | datetime) else cell
+
+
+def _title(report: Report) -> str:
+    since, until = (moment.strftime("%Y-%m-%d %H:%M") for moment in (report.period.since, report.period.until))
+    return f"{report.name}: {since} up to {until} ({report.period.tz})"
+
+
+def _heading(column: Column) -> str:
+    words = column.name.replace("_", " ")
+    return f"{words} {column.unit}" if column.unit in _SHOWN_UNITS else words
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    parts = (
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, numeric, strict=True)
+    )
+    return "  ".join(parts).rstrip()

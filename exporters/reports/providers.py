@@ -1,0 +1,146 @@
+"""What each provider and model really delivers: the table of a provider's marketing page, but measured.
+
+What: per provider and model, over the attempts (a call that fell back counts at every provider it tried):
+success rate (attempts that ended well, of those the app did not cancel); uptime (minutes with at least one attempt that
+did not fail by the provider's fault, of the minutes with any); latency and time to first token of what ended well;
+output tokens per second, of streams from the first token on; list price and context size from the price list; and the
+effective price: the money of metered attempts over all their tokens, so that caching and tiers are in it.
+
+Config: none of its own; `--since`, `--until`, `--tz`, `--where`, `--top`.
+
+Example: `taximeter report providers --since 7d --where provider=minimax`
+
+Source: table `attempts` of exporters/schema; the price lists of proxy.prices.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, localcontext
+from typing import Any
+
+from exporters.reports.question import Query, Question, scope
+from exporters.reports.report import EXACT_DIGITS, Cell, Column, Report, Row, ratio
+from proxy.core.errors import REMEDIES
+from proxy.core.price import Listing
+
+ListPrices = Callable[[str, str, str, str, int], Listing | None]
+"""`(provider, kind, host, model, at_ns)` -> list price at that Unix time in nanoseconds; None where none is known."""
+
+_MILLION = 1_000_000
+_PROVIDER_FAULTS = [name for name, remedy in REMEDIES.items() if remedy.fault == "provider"]
+
+_COLUMNS = (
+    Column(name="provider", type="text"),
+    Column(name="model", type="text"),
+    Column(name="requests", type="count"),
+    Column(name="success_rate", type="ratio"),
+    Column(name="uptime", type="ratio"),
+    Column(name="latency_p50", type="number", unit="ms"),
+    Column(name="latency_p95", type="number", unit="ms"),
+    Column(name="ttft_p50", type="number", unit="ms"),
+    Column(name="output_speed_p50", type="number", unit="tokens/s"),
+    Column(name="context_size", type="count", unit="tokens"),
+    Column(name="currency", type="text"),
+    Column(name="list_price_in", type="money", unit="per million tokens"),
+    Column(name="list_price_out", type="money", unit="per million tokens"),
+    Column(name="effective_price", type="money", unit="per million tokens"),
+)
+
+_GOOD = "`outcome` = 'ok'"
+_MINUTE = "toStartOfMinute(`started_at`)"
+_SPEED_MS = "if(`streaming`, `duration_ms` - `ttft_ms`, `duration_ms`)"
+_SPEED = f"assumeNotNull(`output_tokens` * 1000 / {_SPEED_MS})"
+_HAS_SPEED = f"ifNull({_GOOD} AND `output_tokens` > 0 AND {_SPEED_MS} > 0, 0)"
+_BILLED = "isNotNull(`cost`) AND `billing` = 'metered' AND isNotNull(`input_tokens`) AND isNotNull(`output_tokens`)"
+
+_MEASURES = {
+    "kind": "argMax(`kind`, `started_at`)",
+    "host": "argMax(`host`, `started_at`)",
+    "requests": "count()",
+    "judged": "countIf(`outcome` != 'cancelled')",
+    "good": f"countIf({_GOOD})",
+    "minutes": f"uniqExact({_MINUTE})",
+    "minutes_up": f"uniqExactIf({_MINUTE}, NOT has({{provider_faults:Array(String)}}, `error_class`))",
+    "latency": f"quantilesTDigestIf(0.5, 0.95)(`duration_ms`, {_GOOD})",
+    "ttft": f"quantileTDigestIf(0.5)(assumeNotNull(`ttft_ms`), {_GOOD} AND isNotNull(`ttft_ms`))",
+    "speed": f"quantileTDigestIf(0.5)({_SPEED}, {_HAS_SPEED})",
+    "spent": f"sumMapIf(map(`currency`, assumeNotNull(`cost`)), {_BILLED})",
+    "billed_tokens": f"sumMapIf(map(`currency`, assumeNotNull(`input_tokens` + `output_tokens`)), {_BILLED})",
+}
+_NOTES = (
+    "Success rate: attempts that ended well, of those the app did not cancel.",
+    "Uptime: minutes with an attempt that did not fail by the provider's fault, of the minutes with any attempt.",
+    "Latency, time to first token and output speed (of a stream: from its first token on) are of what ended well.",
+    "List price: at the end of the period, short prompts, standard tier. Effective price: money of metered attempts",
+    "over all their tokens, input and output together. Both per million tokens.",
+)
+
+
+def query(question: Question) -> Query:
+    """One row per provider and model, the busiest first."""
+    where = scope(question)
+    measures = ", ".join(f"{aggregate} AS found_{name}" for name, aggregate in _MEASURES.items())
+    sql = (
+        f"SELECT `provider`, `model`, {measures} FROM attempts WHERE {where.sql} "
+        "GROUP BY `provider`, `model` ORDER BY found_requests DESC, `provider`, `model` LIMIT {top:UInt32}"
+    )
+    return Query(sql, where.parameters | {"top": question.row_limit, "provider_faults": _PROVIDER_FAULTS})
+
+
+def build(question: Question, rows: Sequence[Sequence[Any]], list_prices: ListPrices) -> Report:
+    """The report from the rows of `query`; list prices are those at the end of the period."""
+    shown: list[Row] = []
+    for provider, model, *measures in rows:
+        found = dict(zip(_MEASURES, measures, strict=True))
+        listing = list_prices(provider, found["kind"], found["host"], model, question.period.until_ns)
+        shown.extend(_rows(provider, model, found, listing))
+    return Report(
+        name="providers", period=question.period, columns=_COLUMNS, rows=tuple(shown), notes=_NOTES if shown else ()
+    )
+
+
+def _rows(provider: str, model: str, found: Mapping[str, Any], listing: Listing | None) -> list[Row]:
+    """The row of a provider and model; one more for each further currency it was paid in."""
+    effective = {
+        currency: _per_million(amount, found["billed_tokens"].get(currency, 0))
+        for currency, amount in sorted(found["spent"].items())
+    }
+    currency = listing.currency if listing is not None else next(iter(effective), None)
+    latency_p50, latency_p95 = found["latency"]
+    cells: dict[str, Cell] = {
+        "provider": provider,
+        "model": model,
+        "requests": found["requests"],
+        "success_rate": ratio(found["good"], found["judged"]),
+        "uptime": ratio(found["minutes_up"], found["minutes"]),
+        "latency_p50": _number(latency_p50),
+        "latency_p95": _number(latency_p95),
+        "ttft_p50": _number(found["ttft"]),
+        "output_speed_p50": _number(found["speed"]),
+        "currency": currency,
+        "effective_price": effective.pop(currency, None) if currency else None,
+    }
+    if listing is not None:
+        cells |= {
+            "context_size": listing.context_tokens,
+            "list_price_in": listing.input_per_million,
+            "list_price_out": listing.output_per_million,
+        }
+    further: list[dict[str, Cell]] = [
+        {"provider": provider, "model": model, "currency": other, "effective_price": price}
+        for other, price in effective.items()
+    ]
+    return [tuple(row.get(column.name) for column in _COLUMNS) for row in (cells, *further)]
+
+
+def _per_million(amount: Decimal, tokens: int) -> Decimal | None:
+    """Money per million tokens, to six decimals; None without any token."""
+    if not tokens:
+        return None
+    with localcontext(prec=EXACT_DIGITS):
+        return (amount * _MILLION / tokens).quantize(Decimal("0.000001"))
+
+
+def _number(value: float | None) -> Decimal | None:
+    """A measured figure with one decimal; None for the quantile of nothing."""
+    return None if value is None or not math.isfinite(value) else Decimal(value).quantize(Decimal("0.1"))
