@@ -75,7 +75,7 @@ class _Desk:
         speaker = _speaker(method, path)
         if isinstance(speaker, Answer):
             return speaker, Controls()
-        body = {} if method == "GET" else _object(await request.read())
+        body = {} if method in ("GET", "HEAD") else _object(await request.read())
         if body is None:
             return _refusal(path, 400, "the body is not a JSON object"), Controls()
         ask = read_ask(path, request.headers, body, self._seed)
@@ -118,7 +118,7 @@ _SPEAKERS: tuple[tuple[str, Speaker], ...] = (
 
 def _speaker(method: str, path: str) -> Speaker | Answer:
     """Who answers a path, or the answer itself where nobody does."""
-    if "/models" in path and method == "GET":
+    if "/models" in path and method in ("GET", "HEAD"):
         return models.answer_models
     for ending, speaker in _SPEAKERS:
         if path.endswith(ending):

@@ -101,6 +101,7 @@ def test_a_failure_ends_a_stream_after_half_of_its_events():
 def test_a_malformed_stream_has_one_bad_event_in_its_middle():
     parts = stream(ask("/", HI, wishes="malformed"), {}, EVENTS).parts
     assert parts[:3] + parts[4:] == tuple(EVENTS)
+    assert parts[3].endswith(b"\n\n")
     with pytest.raises(json.JSONDecodeError):
         json.loads(parts[3].removeprefix(b"data: "))
 
@@ -114,6 +115,7 @@ def test_a_malformed_body_stops_early_with_a_length_that_fits():
 def test_an_empty_answer_has_no_body():
     assert whole(ask("/", HI, wishes="empty"), {}, {}).length_bytes == 0
     assert stream(ask("/", HI, wishes="empty"), {}, EVENTS).parts == ()
+    assert stream(ask("/", HI, wishes="empty,malformed"), {}, EVENTS).parts == ()
 
 
 def test_gzip_encodes_the_same_bytes_every_time():
