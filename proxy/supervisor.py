@@ -6,7 +6,6 @@ when the supervisor is gone, whatever took it, and drains.
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import site
@@ -248,16 +247,6 @@ class Supervisor:
     def _set(self, child: _Child, state: State) -> None:
         child.state = state
         self._on_change(self.processes())
-
-
-def write_state(file: Path, state: dict[str, Any]) -> None:
-    """Replace the file that tells `taximeter doctor` what runs. A failure is logged: it is no reason to stop."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(state, indent=1), encoding="utf-8")
-        draft.replace(file)
-    except OSError as error:
-        structlog.get_logger().warning("state not written", file=str(file), why=error.strerror)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

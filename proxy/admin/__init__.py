@@ -1,1 +1,1 @@
-"""The admin port: health, reports, metrics; never on the path of a call."""
+"""The admin port: liveness, readiness, status; later metrics, reports and a console. Runs in the recorder's process."""

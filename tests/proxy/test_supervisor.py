@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.supervisor import ChildSpec, Pace, StartError, Supervisor, write_state
+from proxy.supervisor import ChildSpec, Pace, StartError, Supervisor
 from tests.fakes.config_files import load
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
@@ -187,11 +186,3 @@ asyncio.run(main())
     # The child holds the other end of stderr too: it ends when the last of the two is gone.
     await asyncio.wait_for(process.stderr.read(), 20)
     assert (tmp_path / "data" / "steady-0.txt").read_text().splitlines() == [f"ready {child}", "drained"]
-
-
-def test_the_state_is_written_as_a_whole_and_a_failure_is_survived(tmp_path):
-    write_state(tmp_path / "state.json", {"pid": 1})
-    assert json.loads((tmp_path / "state.json").read_text()) == {"pid": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
-    write_state(tmp_path / "no-folder" / "state.json", {"pid": 1})
-    assert not (tmp_path / "no-folder").exists()

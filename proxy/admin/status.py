@@ -1,0 +1,138 @@
+"""What `taximeter doctor` and `/status` tell: the state of everything, gathered from the data folder and the store.
+
+It reads and asks, it changes nothing, and it works as well when nothing runs. What only the exporters know (the
+journal, the sinks, the schema) is handed in by `proxy.app`.
+"""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proxy.runstate import as_running, read_state
+from proxy.settings import Settings, StoreSettings
+from proxy.store_http import StoreError, ask
+from proxy.version import own_version, package_versions, platform_line
+
+_STORE_TIMEOUT_S = 5.0
+_HELLO = "SELECT version(), toUnixTimestamp64Milli(now64(3))"
+_SCHEMA = "SELECT max(version) FROM schema_migrations"
+
+
+class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The store as seen from here."""
+
+    url: str
+    embedded: bool
+    reachable: bool
+    error: str | None = None
+    version: str | None = None
+    schema_version: int | None = None
+    """Number of the newest migration applied to the database; None when it has no schema yet."""
+    schema_wanted: int = 0
+    """Number of the newest migration that this version brings along."""
+    clock_ahead_s: float | None = None
+    """How far the store's clock is ahead of ours, to within the time that the question took."""
+
+
+class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been written and not yet shipped everywhere."""
+
+    segments: int = 0
+    bytes: int = 0
+    lag_s: float = 0.0
+    """Age of the oldest segment that a sink still waits for."""
+    quarantined: int = 0
+    """Files with lines that no reader could make sense of."""
+    losses: dict[str, int] = {}
+    """What was not recorded or not understood, by reason."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything."""
+
+    version: str
+    platform: str
+    packages: dict[str, str | None]
+    at_s: float
+    """Unix time."""
+    config_file: str | None
+    data_dir: str
+    supervisor_pid: int | None
+    """None when nothing runs."""
+    started_at_s: float | None
+    listen: str
+    admin: str
+    processes: list[dict[str, Any]]
+    store: StoreStatus
+    journal: JournalStatus
+    disk_free_bytes: int | None
+    disk_total_bytes: int | None
+
+
+def gather(settings: Settings, journal: JournalStatus, schema_wanted: int) -> Status:
+    """The status of the data folder that the settings name. Blocks: it asks the store and the disk."""
+    state = read_state(settings)
+    settings = as_running(settings, state)
+    free, total = _disk(settings.data_dir)
+    return Status(
+        version=own_version(),
+        platform=platform_line(),
+        packages=package_versions(),
+        at_s=time.time(),
+        config_file=settings.config_file,
+        data_dir=str(settings.data_dir),
+        supervisor_pid=state.pid if state else None,
+        started_at_s=state.started_at_s if state else None,
+        listen=settings.listen.url,
+        admin=settings.admin.url,
+        processes=state.processes if state else [],
+        store=look_at_store(settings.store, schema_wanted),
+        journal=journal,
+        disk_free_bytes=free,
+        disk_total_bytes=total,
+    )
+
+
+def look_at_store(store: StoreSettings, schema_wanted: int) -> StoreStatus:
+    """Ask the store who it is, what time it has and how far its schema is. Blocks for some seconds at most."""
+    known = StoreStatus(url=store.url, embedded=store.embedded, reachable=False, schema_wanted=schema_wanted)
+    before_s = time.time()
+    try:
+        version, store_ms = _first_row(store, _HELLO)
+    except StoreError as error:
+        return msgspec.structs.replace(known, error=str(error))
+    middle_s = (before_s + time.time()) / 2
+    try:
+        (schema_version,) = _first_row(store, _SCHEMA)
+    except StoreError:
+        schema_version = None  # no database or no table yet: the recorder makes them at its first start
+    return msgspec.structs.replace(
+        known,
+        reachable=True,
+        version=str(version),
+        clock_ahead_s=round(int(store_ms) / 1000 - middle_s, 3),
+        schema_version=int(schema_version) if schema_version else None,
+    )
+
+
+def _first_row(store: StoreSettings, sql: str) -> list[Any]:
+    with ask(store, sql, answer_format="JSONCompact", timeout_s=_STORE_TIMEOUT_S) as answer:
+        data = answer.read()
+    try:
+        row: list[Any] = msgspec.json.decode(data)["data"][0]
+    except (msgspec.DecodeError, LookupError, TypeError) as error:
+        raise StoreError("what answers there is no ClickHouse") from error
+    return row
+
+
+def _disk(folder: Path) -> tuple[int | None, int | None]:
+    """Free and total bytes of the disk the folder is on, or will be on."""
+    nearest = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    try:
+        usage = shutil.disk_usage(nearest)
+    except OSError:
+        return None, None
+    return usage.free, usage.total
