@@ -25,12 +25,12 @@ from proxy.core.usage import Usage
 
 CostSource = Literal["provider", "book", "library", "none"]
 Billing = Literal["metered", "subscription", "free", "byok"]
-FindPart = Callable[[str | None], Price | None]
-"""Finds the price of a further model of the same answer; None stands for a part that names no model."""
+FindPart = Callable[[str], Price | None]
+"""Finds the price of a further model of the same answer."""
 
 AMOUNT_DECIMALS = 18
-MAX_QUANTITY = 10**12
-"""Nothing that one call uses is counted in more than a trillion: larger figures are nonsense, not money."""
+MAX_QUANTITY = 10**11
+"""Nothing that one call uses is counted in more than a hundred billion: larger figures are nonsense, not money."""
 STANDARD_TIERS = frozenset({"", "standard", "default", "auto", "on_demand"})
 """Service tiers, as replies name them, that cost the standard rates."""
 
@@ -129,7 +129,9 @@ def price_usage(
     else:
         _price_own(usage, price, _card(price, at_ns, service_tier, tally), tally)
     for part in usage.parts:
-        own = price if part.model is None else find_part(part.model) if find_part else None
+        own: Price | None = price
+        if part.model is not None:
+            own = find_part(part.model) if find_part else None
         if own is None:
             tally.unknown("no_price", part.model or part.kind)
         else:
@@ -137,9 +139,9 @@ def price_usage(
     return tally.close()
 
 
-def unpriced(currency: str, reason: str, *, billing: Billing = "metered") -> Priced:
+def unpriced(currency: str, reason: str) -> Priced:
     """A cost that is not known, for a reason of `REASONS`."""
-    return Priced(amount=None, currency=currency, reasons=(reason,), billing=billing)
+    return Priced(amount=None, currency=currency, reasons=(reason,))
 
 
 def unit_amount(quantity: Decimal, rate: Decimal, per: int) -> Decimal:
