@@ -89,9 +89,9 @@ REMEDIES: dict[ErrorClass, Remedy] = {
 }
 
 
-def judge(seen: ErrorSeen, error_class: ErrorClass) -> ErrorFacts:
-    """Give an error its remedy; once a stream has begun there is no retry and no fallback."""
-    remedy = REMEDIES[error_class]
+def judge(seen: ErrorSeen, error_class: ErrorClass, remedy: Remedy | None = None) -> ErrorFacts:
+    """Give an error its class's remedy, or the one given; in a stream that has begun nothing can be tried again."""
+    remedy = remedy or REMEDIES[error_class]
     return ErrorFacts(
         error_class=error_class,
         code=seen.code,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from proxy.core.errors import ErrorClass, ErrorSeen
+from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, Remedy, judge
 from proxy.core.facts import Dialect, RequestFacts, ResponseFacts
 
 
@@ -33,6 +33,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Lower-case name of the header that carries the provider's key."""
     credential_scheme: str = ""
     """`Bearer ` where the header wants one, else empty."""
+    takes_bearer: Callable[[str], bool] | None = None
+    """`takes_bearer(path)`: whether the key goes into `Authorization: Bearer` there instead; None when nowhere."""
+    credential_query: str = ""
+    """Name of the query parameter that can hold the key instead; empty where there is none."""
     currencies: dict[str, str] = {}
     """Host -> currency (ISO 4217) of its bill; every other host bills in USD."""
     request_id_headers: tuple[str, ...] = ()
@@ -41,9 +45,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """`route(method, path)`: what this path is. The path starts with `/` and has no query."""
     classify: Callable[[ErrorSeen], ErrorClass]
     """The class of an error of this provider."""
+    remedies: dict[str, Remedy] = {}
+    """Provider code -> what it allows, where that is not what its class allows."""
     amend: Callable[[RequestFacts, ResponseFacts], ResponseFacts] | None = None
     """Corrects facts that only this provider words differently (Gemini's hidden thinking); None when nothing does."""
     injects_usage: Callable[[str, str], bool] | None = None
-    """`injects_usage(path, query)`: whether it accepts `stream_options.include_usage` there; None when it never does."""
+    """`injects_usage(path, query)`: whether `stream_options.include_usage` is accepted there; None when it never is."""
     keeps_null_usage: bool = False
     """True when its chunks carry `"usage":null` without having been asked for usage (MiniMax)."""
+
+    def credential(self, path: str, key: str) -> tuple[str, str]:
+        """Lower-case name and whole value of the header that carries `key` on this path."""
+        if self.takes_bearer is not None and self.takes_bearer(path):
+            return "authorization", f"Bearer {key}"
+        return self.credential_header, self.credential_scheme + key
+
+    def judge(self, seen: ErrorSeen) -> ErrorFacts:
+        """An error of this provider with its class and what it allows."""
+        return judge(seen, self.classify(seen), self.remedies.get(seen.code or ""))
