@@ -52,7 +52,7 @@ def answer(ask: Ask) -> Answer:
         broken = None
         if ask.controls.error:
             broken = event(_worded(ask, ask.controls.error).body, name="error")
-        return stream(ask, heads, list(_events(ask, reply)), broken)
+        return stream(ask, heads, list(_events(ask, reply)), failure=broken)
     finish = {"stop_reason": _FINISH[reply.finish], "stop_sequence": reply.stop}
     usage = {} if ask.controls.no_usage else {"usage": _usage(ask, reply)}
     return whole(ask, heads, {**_frame(ask), "content": _blocks(ask, reply), **finish, **usage, **_extras(ask)})

@@ -29,6 +29,8 @@ _BY_PREFIX: dict[str, Flavour] = {
     "llmapi": "openai",
 }
 _BY_MODEL: tuple[tuple[str, Flavour], ...] = (("minimax-", "minimax"), ("m2-her", "minimax"), ("deepseek-", "deepseek"))
+_STUMP_BYTES = 64
+"""Longer than an event's name and the beginning of its data, shorter than any event in the middle of a stream."""
 _RETRYABLE = frozenset({408, 429, 500, 503, 529})
 _HURRIED = frozenset({429, 503, 529})
 """Statuses that come with `retry-after`; MiniMax documents none."""
@@ -135,22 +137,30 @@ def whole(ask: Ask, headers: Mapping[str, str], value: Any) -> Answer:
     return Answer(status=200, headers=_honest(heads), parts=parts, length_bytes=len(body), ending=ending)
 
 
-def stream(ask: Ask, headers: Mapping[str, str], events: Sequence[bytes], failure: bytes | None = None) -> Answer:
+def stream(
+    ask: Ask,
+    headers: Mapping[str, str],
+    events: Sequence[bytes],
+    closing: Sequence[bytes] = (),
+    failure: bytes | None = None,
+) -> Answer:
     """A stream of events with status 200, with the faults that were asked for.
 
     Args:
         ask: the request.
         headers: of the answer.
-        events: complete SSE events, in order.
+        events: complete SSE events, in order: what is said, to the end of it.
+        closing: events that come after it (usage, end marker). They do not count when half of a stream is meant, so
+            that a fault stands at the same place whether usage is asked for or not.
         failure: the event that ends the stream after half of the events; None lets it end well.
     """
-    parts = [] if ask.controls.empty else list(events)
-    half = max(1, len(parts) // 2)
+    parts = [] if ask.controls.empty else [*events, *closing]
+    half = max(1, len(events) // 2)
     if failure is not None:
         parts = [*parts[:half], failure]
     if ask.controls.malformed and parts:
-        # The event in the middle comes twice, at first only two thirds of it.
-        parts.insert(half, parts[half - 1][: len(parts[half - 1]) * 2 // 3] + b"\n\n")
+        # The event in the middle comes twice, at first only the beginning of it.
+        parts.insert(half, parts[half - 1][:_STUMP_BYTES] + b"\n\n")
     ending = _ending(ask.controls)
     if ending != "clean":
         parts = parts[:half]

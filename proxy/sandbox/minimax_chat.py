@@ -113,14 +113,14 @@ def _speak(ask: Ask, *, native: bool) -> Answer:
             body["usage"] = _usage(ask, reply)
         return whole(ask, headers(ask), {**body, "base_resp": _good(ask)})
     shape = ask.controls.shape or ("a" if ask.model.lower().startswith(_CURRENT) and not native else "b")
-    events = _shape_a(ask, reply) if shape == "a" else _shape_b(ask, reply, native=native)
+    events, closing = _shape_a(ask, reply) if shape == "a" else _shape_b(ask, reply, native=native)
     broken = None
     if ask.controls.error:
         code = parse_error(ask.controls.error).code
         sensitive = {**_NOT_SENSITIVE, "output_sensitive": code == 1027, "output_sensitive_type": int(code == 1027)}
         frame = {**_frame(ask, "chat.completion.chunk", native=native), "choices": None, "usage": None, **sensitive}
         broken = event({**frame, "base_resp": base_resp(code)})
-    return stream(ask, headers(ask), list(events), broken)
+    return stream(ask, headers(ask), events, closing, broken)
 
 
 def _reasons(ask: Ask) -> bool:
@@ -219,26 +219,27 @@ def _choices(ask: Ask, reply: Reply) -> Iterator[dict[str, Any]]:
     yield {"finish_reason": _FINISH[reply.finish], "index": 0, "delta": deltas[-1]}
 
 
-def _shape_a(ask: Ask, reply: Reply) -> Iterator[bytes]:
+def _shape_a(ask: Ask, reply: Reply) -> tuple[list[bytes], list[bytes]]:
     frame = _frame(ask, "chat.completion.chunk", native=False)
+    said = []
     for choice in _choices(ask, reply):
         choice["delta"] |= _SPEAKER
-        yield event({**frame, "choices": [choice], "usage": None, **_NOT_SENSITIVE})
+        said.append(event({**frame, "choices": [choice], "usage": None, **_NOT_SENSITIVE}))
     options = ask.body.get("stream_options")
     asked = isinstance(options, dict) and options.get("include_usage") is True
-    if asked and not ask.controls.no_usage:
-        good = {"usage": _usage(ask, reply), **_NOT_SENSITIVE, "base_resp": _good(ask)}
-        yield event({**frame, "choices": [], **good})
-    yield _DONE
+    if not asked or ask.controls.no_usage:
+        return said, [_DONE]
+    good = {"usage": _usage(ask, reply), **_NOT_SENSITIVE, "base_resp": _good(ask)}
+    return said, [event({**frame, "choices": [], **good}), _DONE]
 
 
-def _shape_b(ask: Ask, reply: Reply, *, native: bool) -> Iterator[bytes]:
+def _shape_b(ask: Ask, reply: Reply, *, native: bool) -> tuple[list[bytes], list[bytes]]:
     frame = _frame(ask, "chat.completion.chunk", native=native)
     counted: dict[str, Any] = {} if ask.controls.no_usage else {"usage": _NOTHING_COUNTED}
-    role = "assistant"
+    said, role = [], "assistant"
     for choice in _choices(ask, reply):
         choice["delta"]["role"] = role
-        yield event({**frame, "choices": [choice], **counted, **_NOT_SENSITIVE})
+        said.append(event({**frame, "choices": [choice], **counted, **_NOT_SENSITIVE}))
         role = ""
     if counted:
         counted = {"usage": _usage(ask, reply)}
@@ -246,4 +247,4 @@ def _shape_b(ask: Ask, reply: Reply, *, native: bool) -> Iterator[bytes]:
             counted = {"usage": {"total_tokens": counted["usage"]["total_tokens"]}}
     last = {"finish_reason": _FINISH[reply.finish], "index": 0, "message": _message(ask, reply)}
     whole_again = {**_frame(ask, "chat.completion", native=native), "choices": [last]}
-    yield event({**whole_again, **counted, **_NOT_SENSITIVE, "base_resp": _good(ask)})
+    return said, [event({**whole_again, **counted, **_NOT_SENSITIVE, "base_resp": _good(ask)})]

@@ -52,7 +52,7 @@ def answer(ask: Ask) -> Answer:
         broken = None
         if ask.controls.error:
             broken = event(openai_failure(parse_error(ask.controls.error).kind).body)
-        return stream(ask, heads, _events(ask, replies, usage), broken)
+        return _streamed(ask, heads, replies, usage, broken)
     return whole(ask, heads, _body(ask, replies, usage))
 
 
@@ -190,12 +190,13 @@ def _body(ask: Ask, replies: Sequence[Reply], usage: dict[str, Any] | None) -> d
     return body if usage is None else {**body, "usage": usage}
 
 
-def _events(ask: Ask, replies: Sequence[Reply], usage: dict[str, Any] | None) -> list[bytes]:
+def _streamed(
+    ask: Ask, heads: dict[str, str], replies: Sequence[Reply], usage: dict[str, Any] | None, broken: bytes | None
+) -> Answer:
     options = ask.body.get("stream_options")
     asked = isinstance(options, dict) and options.get("include_usage") is True and usage is not None
     frame = _frame(ask, "chat.completion.chunk")
-    # DeepSeek states `usage` in every chunk, asked or not; OpenAI and Azure only when asked.
-    nothing: dict[str, Any] = {"usage": None} if asked or ask.flavour == "deepseek" else {}
+    nothing: dict[str, Any] = {"usage": None} if asked else {}
     events: list[bytes] = []
     if ask.flavour == "azure":
         filtered = [{"prompt_index": 0, "content_filter_results": _UNFILTERED}]
@@ -205,12 +206,11 @@ def _events(ask: Ask, replies: Sequence[Reply], usage: dict[str, Any] | None) ->
         events.append(b": keep-alive\n\n")
     for index, delta, finish in _rounds([list(_deltas(ask, at, reply)) for at, reply in enumerate(replies)]):
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-        # DeepSeek's usage stands in the finish chunk, which still has a choice.
+        # DeepSeek's usage stands in the finish chunk, which still has a choice, asked for or not.
         stated = {"usage": usage} if finish and ask.flavour == "deepseek" and usage else nothing
         events.append(event({**frame, "choices": [choice], **stated}))
-    if asked and ask.flavour != "deepseek":
-        events.append(event({**frame, "choices": [], "usage": usage}))
-    return [*events, _DONE]
+    closing = [event({**frame, "choices": [], "usage": usage})] if asked and ask.flavour != "deepseek" else []
+    return stream(ask, heads, events, [*closing, _DONE], broken)
 
 
 def _rounds(choices: Sequence[Sequence[_Delta]]) -> Iterator[_Delta]:

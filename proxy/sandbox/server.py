@@ -5,6 +5,7 @@ stand behind every built-in provider. The dialects decide what is said; this mod
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -87,11 +88,13 @@ class _Desk:
             response.enable_chunked_encoding()
         else:
             response.content_length = answer.length_bytes
-        await response.prepare(request)
-        for place, part in enumerate(answer.parts):
-            if place:
-                await self._pause(controls.pace_ms)
-            await response.write(part)
+        # A client that has left needs no more of its answer; nobody is to be told.
+        with contextlib.suppress(ConnectionResetError):
+            await response.prepare(request)
+            for place, part in enumerate(answer.parts):
+                if place:
+                    await self._pause(controls.pace_ms)
+                await response.write(part)
         if answer.ending == "stall":
             await self._stop.wait()
         if answer.ending != "clean" and request.transport is not None:

@@ -14,9 +14,9 @@ from typing import Any
 MARKER = "[sandbox]"
 """Begins every text the sandbox invents, so that nobody takes one for a model's."""
 
-NOTICE_HEADER = "x-taximeter-sandbox"
+NOTICE_HEADER = "x-sandbox"
 NOTICE = "simulated answer, no model was asked"
-"""The header, and its value, on every answer of the sandbox."""
+"""The header, and its value, on every answer. It is no `x-taximeter-*` because the proxy passes none of those on."""
 
 MEDIA_TOKENS = 85
 """What one picture, sound or file in a prompt counts."""

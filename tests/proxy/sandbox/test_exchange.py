@@ -10,7 +10,7 @@ from proxy.sandbox.words import NOTICE, NOTICE_HEADER
 from tests.fakes.sandbox_asks import ask, body_of, events_of
 
 HI = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
-EVENTS = [event({"id": number}) for number in range(6)]
+EVENTS = [event({"text": "x" * 99, "id": number}) for number in range(6)]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,14 @@ def test_a_stream_that_breaks_off_has_half_of_its_events(wish):
 
 
 def test_a_failure_ends_a_stream_after_half_of_its_events():
-    assert stream(ask("/", HI), {}, EVENTS, b"failure").parts == (*EVENTS[:3], b"failure")
+    assert stream(ask("/", HI), {}, EVENTS, failure=b"failure").parts == (*EVENTS[:3], b"failure")
+
+
+@pytest.mark.parametrize("wish", ["cut", "malformed"])
+def test_a_fault_stands_at_the_same_place_whatever_closes_the_stream(wish):
+    asked = ask("/", HI, wishes=wish)
+    faulty = [stream(asked, {}, EVENTS, closing).parts for closing in ([], [b"usage"], [b"usage", b"done"])]
+    assert {parts[:4] for parts in faulty} == {faulty[0][:4]}
 
 
 def test_a_malformed_stream_has_one_bad_event_in_its_middle():
@@ -123,7 +130,7 @@ def test_gzip_encodes_the_same_bytes_every_time():
     answer = whole(one, {}, {"text": "x"})
     assert body_of(answer) == {"text": "x"}
     assert answer == whole(one, {}, {"text": "x"})
-    assert events_of(stream(one, {}, EVENTS)) == [{"id": number} for number in range(6)]
+    assert events_of(stream(one, {}, EVENTS)) == [{"text": "x" * 99, "id": number} for number in range(6)]
 
 
 def test_each_event_of_a_gzip_stream_can_be_decoded_when_it_comes():

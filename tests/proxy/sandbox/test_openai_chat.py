@@ -172,13 +172,16 @@ def test_deepseek_states_usage_in_the_chunk_that_finishes():
     given = answer(ask("/chat/completions", {**HI, "model": model, "stream": True}))
     assert given.parts[0] == b": keep-alive\n\n"
     *chunks, last, done = events_of(given)
-    assert all(chunk["usage"] is None for chunk in chunks)
+    assert not any("usage" in chunk for chunk in chunks)
     usage = last["usage"]
     assert last["choices"][0]["finish_reason"] == "stop"
     assert usage["prompt_cache_hit_tokens"] + usage["prompt_cache_miss_tokens"] == usage["prompt_tokens"]
     thought = "".join(chunk["choices"][0]["delta"].get("reasoning_content") or "" for chunk in chunks)
     whole = whole_of(path="/chat/completions", model=model)["choices"][0]["message"]
     assert (thought, done) == (whole["reasoning_content"], "[DONE]")
+    *chunks, last, done = stream_of(path="/chat/completions", model=model, **USAGE)
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert last["usage"] == usage
 
 
 def test_the_same_request_gets_the_same_bytes():

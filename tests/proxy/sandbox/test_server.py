@@ -262,7 +262,19 @@ def test_a_stall_says_nothing_more_after_half(url):
         pieces = response.iter_raw()
         with pytest.raises(httpx2.ReadTimeout):
             got.extend(pieces)
-    assert b"".join(got).count(b"data: ") == (1 + 12 + 1 + 1) // 2
+    assert b"".join(got).count(b"data: ") == (1 + 12 + 1) // 2
+
+
+def test_a_client_that_leaves_is_no_trouble(url, caplog):
+    asked = {**CHAT, "stream": True, "user": "sandbox:tokens=2000,ttfb_ms=0,pace_ms=0"}
+    for _ in range(5):
+        with (
+            httpx2.Client(base_url=url) as client,
+            client.stream("POST", "/v1/chat/completions", json=asked) as response,
+        ):
+            next(response.iter_raw(1))
+    assert httpx2.get(url).status_code == 200
+    assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
 
 
 async def test_a_stall_does_not_hold_up_the_end_of_the_server():
