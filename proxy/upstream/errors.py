@@ -1,0 +1,34 @@
+"""What can go wrong on the way to a provider, in the words of the error classes."""
+
+import ssl
+from typing import Literal
+
+Phase = Literal["connect", "first_byte", "idle", "answer"]
+
+
+class UpstreamError(Exception):
+    """A try at a provider failed for a reason of the way, not of the answer.
+
+    Attributes:
+        phase: how far it got: `connect`, `first_byte`, `idle` (silence in mid-answer), `answer` (broken in mid-answer).
+        timed_out: whether a time limit of ours ended it.
+    """
+
+    def __init__(self, message: str, *, phase: Phase, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.timed_out = timed_out
+
+
+def connect_failure(error: Exception, host: str, port: int, limit_s: float) -> UpstreamError:
+    """Word a failed connection for the app and the operator, in one sentence."""
+    where = f"{host}:{port}"
+    if isinstance(error, TimeoutError):
+        return UpstreamError(f"no connection to {where} within {limit_s:g} s", phase="connect", timed_out=True)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return UpstreamError(f"the TLS certificate of {where} is not accepted: {error.verify_message}", phase="connect")
+    if isinstance(error, ssl.SSLError):
+        return UpstreamError(f"TLS with {where} failed: {error.reason or 'handshake failure'}", phase="connect")
+    if isinstance(error, OSError):
+        return UpstreamError(f"{where} cannot be reached: {error.strerror or error}", phase="connect")
+    return UpstreamError(f"{where} cannot be reached: {type(error).__name__}", phase="connect")

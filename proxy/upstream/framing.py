@@ -1,0 +1,280 @@
+"""HTTP/1.1 framing of a provider's answer: strict, pure, and byte for byte.
+
+Rules of this file:
+- Bytes that are passed on are never re-made: a head keeps its bytes less the headers that are cut out, chunked bodies
+  keep their own framing.
+- What RFC 9112 calls an error is an error here, before a byte of it reaches the app. The two places where the RFC lets
+  a proxy repair are named where they are used.
+"""
+
+import re
+from functools import cache, lru_cache
+from typing import Literal
+
+import msgspec
+
+MAX_HEAD_BYTES = 256 * 1024
+"""Larger heads are refused: nginx allows 4 to 8 KiB, aiohttp 8 KiB a line, browsers about 256 KiB in all."""
+MAX_CHUNK_LINE_BYTES = 4096
+MAX_TRAILER_BYTES = 64 * 1024
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_HEAD = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\x00]*)?(?:\r\n" + _TOKEN + rb":[^\r\n\x00]*)*\r\n\r\n",
+)
+_WANTED = re.compile(
+    rb"\r\n(content-length|transfer-encoding|content-type|content-encoding|connection|keep-alive|proxy-connection"
+    rb"|proxy-authenticate|te|trailer|upgrade|x-taximeter-[^:]*):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)",
+    re.IGNORECASE,
+)
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\x00]*)?\r\n")
+_NOT_TO_CUT = frozenset(
+    {b"close", b"keep-alive", b"upgrade", b"", b"content-length", b"content-type", b"content-encoding"}
+)
+"""Named in `Connection`, these are no headers to cut out: options of it, or what the body cannot be read without."""
+
+Framing = Literal["none", "length", "chunked", "close", "tunnel"]
+
+
+class FramingError(Exception):
+    """The provider's bytes are not HTTP/1.1. The message says in what way; it holds none of the bytes."""
+
+
+class ResponseHead(msgspec.Struct, frozen=True, gc=False):
+    """The head of one answer."""
+
+    status: int
+    raw: bytes
+    """All of it, from the status line to the empty line."""
+    relayed: bytes
+    """What the app may get: the hop-by-hop headers are cut out, the last empty line is not there yet."""
+    framing: Framing
+    length: int
+    """Body length in bytes where `framing` is `length`, else 0."""
+    content_type: str
+    """Lower case, without parameters."""
+    content_encoding: str
+    """Lower case; empty for none."""
+    keep_alive: bool
+    """Whether the connection may carry another call after this one."""
+
+    def header(self, name: bytes) -> str:
+        """The first value of a header, by its lower-case name; empty when it is not there."""
+        found = _header_pattern(name).search(self.raw)
+        return str(found[1], "latin-1") if found else ""
+
+
+@cache
+def _header_pattern(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
+
+
+def split_head(buffer: bytes | bytearray) -> int:
+    """Length of a complete head at the start of `buffer`, 0 when it is not complete yet.
+
+    Raises:
+        FramingError: it is longer than any honest head.
+    """
+    end = buffer.find(b"\r\n\r\n")
+    if end < 0:
+        if len(buffer) > MAX_HEAD_BYTES:
+            raise FramingError(f"the head of the answer is longer than {MAX_HEAD_BYTES} bytes")
+        return 0
+    if end > MAX_HEAD_BYTES:
+        raise FramingError(f"the head of the answer is longer than {MAX_HEAD_BYTES} bytes")
+    return end + 4
+
+
+def parse_head(raw: bytes, *, method: str) -> ResponseHead:  # noqa: C901 - one pass over the head, on every call's path
+    """Read a complete head (`split_head` found it); `method` is that of the request it answers.
+
+    Raises:
+        FramingError: it is not well formed, or its body length is ambiguous.
+    """
+    matched = _HEAD.fullmatch(raw)
+    if matched is None:
+        raise FramingError("the head of the answer is not HTTP/1.1")
+    status = int(matched[2])
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    content_type = content_encoding = b""
+    named: set[bytes] = set()
+    relayed, start = b"", 0
+    for found in _WANTED.finditer(raw):
+        name = found[1].lower()
+        if name == b"content-length":
+            lengths.append(found[2])
+        elif name == b"content-type":
+            content_type = content_type or found[2]
+        elif name == b"content-encoding":
+            content_encoding = content_encoding + b"," + found[2] if content_encoding else found[2]
+        else:
+            relayed += raw[start : found.start()]
+            start = found.end()
+            if name == b"connection":
+                named.update(part.strip().lower() for part in found[2].split(b","))
+            elif name == b"transfer-encoding":
+                codings.append(found[2])
+    relayed += raw[start:-2]
+    keep_alive = matched[1] == b"1"
+    if named:
+        keep_alive = b"close" not in named and (keep_alive or b"keep-alive" in named)
+        extra = named - _NOT_TO_CUT
+        if extra:
+            relayed = _without(relayed, extra)
+    framing, length = _body_framing(status, method, lengths, codings)
+    if framing == "chunked" and lengths:
+        # RFC 9112 6.1: a proxy may repair this: trust the coding, take the length away, do not reuse the connection.
+        relayed = _without(relayed, {b"content-length"})
+        keep_alive = False
+    if status == 101:
+        relayed = raw[:-2]
+    elif matched[1] == b"0":
+        relayed = b"HTTP/1.1" + relayed[8:]
+    return ResponseHead(
+        status,
+        raw,
+        relayed,
+        framing,
+        length,
+        _media_type(content_type),
+        str(content_encoding.lower(), "latin-1") if content_encoding else "",
+        keep_alive and framing != "close",
+    )
+
+
+@lru_cache(256)
+def _media_type(value: bytes) -> str:
+    return str(value.partition(b";")[0].strip().lower(), "latin-1")
+
+
+def _body_framing(status: int, method: str, lengths: list[bytes], codings: list[bytes]) -> tuple[Framing, int]:
+    """RFC 9112 section 6.3, in its order."""
+    if status == 101:
+        return "tunnel", 0
+    if method == "HEAD" or status < 200 or status in {204, 304}:
+        return "none", 0
+    if codings:
+        last = codings[-1].rpartition(b",")[2].strip().lower()
+        return ("chunked" if last == b"chunked" else "close"), 0
+    if not lengths:
+        return "close", 0
+    length = lengths[0]
+    if len(lengths) > 1 or b"," in length:
+        # Repeated equal lengths may be taken as one (RFC 9110 8.6); anything else is ambiguous.
+        distinct = {part.strip() for value in lengths for part in value.split(b",")}
+        length = distinct.pop()
+        if distinct:
+            raise FramingError("the answer has no single valid content-length")
+    if not length.isdigit() or len(length) > 18:
+        raise FramingError("the answer has no single valid content-length")
+    return "length", int(length)
+
+
+def _without(head: bytes, names: set[bytes]) -> bytes:
+    lines = head[:-2].split(b"\r\n")
+    kept = [line for line in lines[1:] if line.partition(b":")[0].lower() not in names]
+    return b"\r\n".join([lines[0], *kept]) + b"\r\n"
+
+
+class ChunkedBody:
+    """Follows a chunked body so that its own bytes can be passed on as they come.
+
+    `feed` gives the payload pieces of the new bytes and how many of the bytes belong to the body; `done` says that its
+    end was reached. Malformed framing sets `error`; the bytes before it still count.
+    """
+
+    __slots__ = ("_left", "_line", "_state", "_trailer_bytes", "done", "error")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error = ""
+        self._left = 0
+        self._line = b""
+        self._state: Literal["size", "data", "crlf", "trailer"] = "size"
+        self._trailer_bytes = 0
+
+    def feed(self, data: bytes) -> tuple[list[bytes], int]:
+        """Follow `data`; returns (payload pieces, number of bytes that were well formed)."""
+        pieces: list[bytes] = []
+        position = 0
+        size = len(data)
+        while position < size and not self.done and not self.error:
+            if self._state == "size":
+                position = self._read_size(data, position)
+            elif self._state == "data":
+                end = min(position + self._left, size)
+                pieces.append(data[position:end] if position or end < size else data)
+                self._left -= end - position
+                position = end
+                if not self._left:
+                    self._state = "crlf"
+            elif self._state == "crlf":
+                position = self._read_crlf(data, position)
+            else:
+                position = self._read_trailer(data, position)
+        return pieces, position
+
+    def _read_size(self, data: bytes, position: int) -> int:
+        if self._line:
+            return self._read_cut_size(data, position)
+        line = _CHUNK_LINE.match(data, position)
+        if line is None:
+            return self._read_cut_size(data, position)
+        self._begin_chunk(line[1])
+        return line.end()
+
+    def _read_cut_size(self, data: bytes, position: int) -> int:
+        end = data.find(b"\n", position)
+        if end < 0:
+            self._line += data[position:]
+            if len(self._line) > MAX_CHUNK_LINE_BYTES:
+                self.error = "a chunk size line is too long"
+                return position
+            return len(data)
+        line = _CHUNK_LINE.fullmatch(self._line + data[position : end + 1])
+        if line is None:
+            self.error = "a chunk size line is malformed"
+            return position
+        self._line = b""
+        self._begin_chunk(line[1])
+        return end + 1
+
+    def _begin_chunk(self, size: bytes) -> None:
+        self._left = int(size, 16)
+        self._state = "data" if self._left else "trailer"
+
+    def _read_crlf(self, data: bytes, position: int) -> int:
+        wanted = b"\r\n"[len(self._line) :]
+        got = data[position : position + len(wanted)]
+        if not wanted.startswith(got):
+            self.error = "a chunk does not end where it said"
+            return position
+        self._line += got
+        if len(self._line) == 2:
+            self._line = b""
+            self._state = "size"
+        return position + len(got)
+
+    def _read_trailer(self, data: bytes, position: int) -> int:
+        end = data.find(b"\n", position)
+        stop = len(data) if end < 0 else end + 1
+        self._line += data[position:stop]
+        self._trailer_bytes += stop - position
+        if self._trailer_bytes > MAX_TRAILER_BYTES:
+            self.error = "the trailer section is too long"
+        elif end >= 0:
+            if not self._line.endswith(b"\r\n"):
+                self.error = "the trailer section is malformed"
+            elif self._line == b"\r\n":
+                self.done = True
+            self._line = b""
+        return position if self.error else stop
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body that the proxy frames itself."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
