@@ -1,0 +1,264 @@
+"""The progress of one call, from the first byte to its record."""
+
+import time
+from typing import TYPE_CHECKING
+
+from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
+from proxy.core.facts import RequestFacts, ResponseFacts
+from proxy.core.record import RECORD_VERSION, AttemptRecord, Caller, CallRecord, OpenRecord, TraceIds
+from proxy.downstream.server import ClientRequest
+from proxy.exchange import Exchange
+from proxy.upstream.errors import UpstreamError
+from proxy.upstream.provider import Upstream
+
+if TYPE_CHECKING:
+    from proxy.core.headers import Changes
+    from proxy.providers.base import Route
+
+_NO_FACTS = RequestFacts()
+
+
+class Call:
+    """One call on its way through the walk. It hears its client connection and passes that on to the exchange."""
+
+    __slots__ = (
+        "attempts",
+        "body_complete_ns",
+        "call_id",
+        "caller",
+        "client_gone",
+        "exchange",
+        "facts",
+        "header_changes",
+        "method",
+        "operation",
+        "path",
+        "query",
+        "raw_path",
+        "reasons",
+        "refusal_class",
+        "refused",
+        "request",
+        "request_bytes",
+        "route",
+        "started_at_ns",
+        "started_ns",
+        "status",
+        "trace",
+        "upstream",
+    )
+
+    def __init__(
+        self, request: ClientRequest, call_id: str, upstream: Upstream, target: tuple[bytes, bytes], trace: TraceIds
+    ) -> None:
+        self.started_at_ns = time.time_ns()
+        self.started_ns = time.monotonic_ns()
+        self.request = request
+        self.call_id = call_id
+        self.upstream = upstream
+        self.method = request.method
+        self.raw_path, self.query = target
+        self.path = str(self.raw_path, "utf-8", "replace")
+        self.trace = trace
+        self.route: Route = upstream.route(self.method, self.path)
+        self.operation = self.route.operation
+        self.caller = Caller()
+        self.header_changes: Changes = {}
+        self.facts: RequestFacts = _NO_FACTS
+        self.exchange: Exchange | None = None
+        self.client_gone = False
+        self.request_bytes = 0
+        self.body_complete_ns = self.started_ns
+        self.status = 0
+        self.refused = ""
+        self.refusal_class: ErrorClass | None = None
+        self.reasons: list[str] = []
+        self.attempts: list[AttemptRecord] = []
+
+    @property
+    def query_text(self) -> str:
+        """The query without its question mark, as it came."""
+        return str(self.query[1:], "latin-1")
+
+    # the client connection
+
+    def on_client_gone(self) -> None:
+        """The app left."""
+        self.client_gone = True
+        if self.exchange is not None:
+            self.exchange.on_client_gone()
+
+    def on_client_writable(self) -> None:
+        """The app takes bytes again."""
+        if self.exchange is not None:
+            self.exchange.on_client_writable()
+
+    def on_client_data(self, data: bytes) -> None:
+        """Bytes of a tunnel."""
+        if self.exchange is not None:
+            self.exchange.on_client_data(data)
+
+    # the record
+
+    def opened(self) -> OpenRecord:
+        """What the journal keeps while the call is under way."""
+        return OpenRecord(
+            v=RECORD_VERSION,
+            call_id=self.call_id,
+            started_at_ns=self.started_at_ns,
+            trace=self.trace,
+            caller=self.caller,
+            provider=self.upstream.settings.name,
+            kind=self.upstream.kind.kind,
+            host=self.upstream.origin.host,
+            dialect=self.dialect_name,
+            operation=self.operation,
+            method=self.method,
+            path=self.path,
+            model_requested=self.model_requested,
+            max_output_tokens=self.facts.max_output_tokens,
+            streaming=self.facts.streaming,
+            billable=self.route.billable,
+            request_bytes=self.request_bytes,
+        )
+
+    def closed(self) -> CallRecord:
+        """The finished call."""
+        last = self.attempts[-1] if self.attempts else None
+        duration_ns = time.monotonic_ns() - self.started_ns
+        waited_ns = self.body_complete_ns - self.started_ns
+        outcome, error_class = self._outcome(last)
+        return CallRecord(
+            v=RECORD_VERSION,
+            call_id=self.call_id,
+            started_at_ns=self.started_at_ns,
+            duration_ns=duration_ns,
+            trace=self.trace,
+            caller=self.caller,
+            provider=self.upstream.settings.name,
+            dialect=self.dialect_name,
+            operation=self.operation,
+            method=self.method,
+            path=self.path,
+            model_requested=self.model_requested,
+            max_output_tokens=self.facts.max_output_tokens,
+            streaming=self.facts.streaming,
+            billable=self.route.billable,
+            status=self.status,
+            outcome=outcome,
+            error_class=error_class,
+            overhead_ns=max(0, duration_ns - waited_ns - sum(attempt.duration_ns for attempt in self.attempts)),
+            request_bytes=self.request_bytes,
+            response_bytes=last.response_bytes if last is not None else 0,
+            client_gone=self.client_gone,
+            reasons=tuple(self.reasons),
+            attempts=tuple(self.attempts),
+        )
+
+    @property
+    def dialect_name(self) -> str:
+        """Name of the dialect that reads this call; empty when nobody does."""
+        return self.route.dialect.name if self.route.dialect is not None else ""
+
+    @property
+    def model_requested(self) -> str:
+        """The model that the app asked for, in its body or its path."""
+        return self.facts.model or self.route.model or ""
+
+    def _outcome(self, last: AttemptRecord | None) -> tuple[str, ErrorClass | None]:
+        if self.refused:
+            return "refused", self.refusal_class
+        if last is None:
+            return ("cancelled", "cancelled_by_client") if self.client_gone else ("error", "unknown")
+        return last.outcome, last.error.error_class if last.error is not None else None
+
+
+def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in one place
+    call: Call,
+    exchange: Exchange | None,
+    facts: ResponseFacts,
+    error: UpstreamError | None,
+    *,
+    span_id: str,
+    started_at_ns: int,
+    started_ns: int,
+    connect_ns: int | None,
+    changes: tuple[str, ...],
+    request_bytes: int,
+) -> AttemptRecord:
+    """The row of one attempt, from what was seen of it."""
+    head = exchange.head if exchange is not None else None
+    kind = call.upstream.kind
+    outcome, judged = _judge(call, head.status if head is not None else 0, facts, error)
+    first_byte_ns = exchange.first_byte_ns if exchange is not None else 0
+    first_content_ns = exchange.first_content_ns if exchange is not None else 0
+    return AttemptRecord(
+        attempt=len(call.attempts) + 1,
+        span_id=span_id,
+        started_at_ns=started_at_ns,
+        duration_ns=time.monotonic_ns() - started_ns,
+        provider=call.upstream.settings.name,
+        kind=kind.kind,
+        host=call.upstream.origin.host,
+        dialect=call.dialect_name,
+        model=facts.model or call.model_requested,
+        service_tier=facts.service_tier or "",
+        status=head.status if head is not None else 0,
+        outcome=outcome,
+        error=judged,
+        finish_reason=facts.finish_reason or "",
+        finish_class=facts.finish_class,
+        stream_end=facts.stream_end,
+        connect_ns=connect_ns,
+        ttfb_ns=first_byte_ns - started_ns if first_byte_ns else None,
+        ttft_ns=first_content_ns - started_ns if first_content_ns and call.facts.streaming else None,
+        request_bytes=request_bytes,
+        response_bytes=exchange.response_bytes if exchange is not None else 0,
+        usage=facts.usage,
+        provider_cost=facts.provider_cost,
+        response_id=facts.response_id or "",
+        provider_request_id=_request_id(kind.request_id_headers, exchange),
+        changes=changes,
+        unread=facts.unread or "",
+    )
+
+
+def _request_id(names: tuple[str, ...], exchange: Exchange | None) -> str:
+    if exchange is None or exchange.head is None:
+        return ""
+    for name in names:
+        value = exchange.head.header(name.encode("ascii"))
+        if value:
+            return value
+    return ""
+
+
+def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError | None) -> tuple[str, ErrorFacts | None]:
+    """Outcome and judged error of an attempt: what the provider said first, then what happened to the connection."""
+    seen = facts.error
+    if seen is not None:
+        return "error", judge(seen, call.upstream.kind.classify(seen))
+    if error is not None:
+        return ("broken" if status else "error"), judge(
+            ErrorSeen(status=status, message=str(error), in_stream=status > 0), _way_class(error)
+        )
+    if call.client_gone:
+        gone = ErrorSeen(status=status, message="the app closed the connection", in_stream=status > 0)
+        return "cancelled", judge(gone, "cancelled_by_client")
+    if status >= 400:
+        bare = ErrorSeen(status=status)
+        return "error", judge(bare, call.upstream.kind.classify(bare))
+    if facts.stream_end == "truncated":
+        cut = ErrorSeen(status=status, message="the stream ended without its end marker", in_stream=True)
+        return "broken", judge(cut, "stream_truncated")
+    if facts.unread == "not_json" and status < 300:
+        return "error", judge(ErrorSeen(status=status, message="the answer is not JSON"), "bad_upstream_body")
+    return "ok", None
+
+
+def _way_class(error: UpstreamError) -> ErrorClass:
+    if error.phase == "connect":
+        return "connect_error"
+    if error.timed_out:
+        return "timeout"
+    return "stream_truncated" if error.phase in {"answer", "idle"} else "connect_error"

@@ -1,0 +1,357 @@
+"""One attempt while its bytes flow: the answer of the provider pushed to the app, watched on the side.
+
+An `Exchange` is the sink of an upstream connection. The app's bytes are written first and unchanged; then the observer
+gets its copy. It ends exactly once: complete, broken off by the provider, timed out, or left by the app.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from proxy.downstream.server import ClientConnection
+from proxy.observer import Observer
+from proxy.upstream.connection import Connection
+from proxy.upstream.errors import UpstreamError
+from proxy.upstream.framing import LAST_CHUNK, FramingError, ResponseHead, chunk
+
+Relay = Literal["as_is", "own_chunks", "until_close", "nothing", "tunnel"]
+"""How the body goes out: its own bytes; chunks that we frame; bare until the connection closes; no body; a tunnel."""
+
+
+HELD_LIMIT_BYTES = 64 * 1024
+"""An answer that is held back goes on its way when it is larger: error bodies are small."""
+
+
+class Editor(Protocol):
+    """Changes the payload of an answer on its way (the usage chunk that only we asked for)."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more can be made of the payload."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What the app gets of these bytes."""
+
+    def finish(self) -> bytes:
+        """What the app still gets at the end."""
+
+
+class Holds(Protocol):
+    """Says of an answer's head that the answer has to wait: the caller wants to read it before the app does."""
+
+    def __call__(self, head: ResponseHead) -> bool:
+        """Whether to hold it back."""
+
+
+class Watcher(Protocol):
+    """Knows what to make of an answer once its head is there."""
+
+    def __call__(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
+        """The observer of this answer, and the editor when its payload has to be changed."""
+
+
+class Exchange:
+    """The sink of one answer."""
+
+    __slots__ = (
+        "_client",
+        "_connection",
+        "_editor",
+        "_extra",
+        "_first_byte_limit_s",
+        "_held",
+        "_held_bytes",
+        "_holds",
+        "_http10",
+        "_idle_limit_s",
+        "_keep_client",
+        "_loop",
+        "_relay",
+        "_relays_continue",
+        "_waiters",
+        "_watch",
+        "continued",
+        "deadline_s",
+        "done",
+        "ended",
+        "error",
+        "first_byte_ns",
+        "first_content_ns",
+        "head",
+        "head_sent_ns",
+        "observer",
+        "response_bytes",
+        "tunnelled_bytes",
+    )
+
+    def __init__(
+        self,
+        client: ClientConnection,
+        *,
+        http10: bool,
+        keep_client: bool,
+        extra_head: bytes,
+        watch: Watcher,
+        relays_continue: bool,
+        holds: Holds,
+    ) -> None:
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self._http10 = http10
+        self._keep_client = keep_client
+        self._extra = extra_head
+        self._watch = watch
+        self._relays_continue = relays_continue
+        self._holds = holds
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
+        self._connection: Connection | None = None
+        self._editor: Editor | None = None
+        self._relay: Relay = "as_is"
+        self._first_byte_limit_s = 0.0
+        self._idle_limit_s = 0.0
+        self._waiters: list[asyncio.Future[None]] = []
+        self.observer: Observer | None = None
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        self.head: ResponseHead | None = None
+        self.error: Exception | None = None
+        """Why it did not end well; None when the answer was complete or the app left."""
+        self.ended = False
+        self.continued = False
+        self.deadline_s = float("inf")
+        self.first_byte_ns = 0
+        self.head_sent_ns = 0
+        self.first_content_ns = 0
+        self.response_bytes = 0
+        """Payload bytes of the provider's answer, framing not counted."""
+        self.tunnelled_bytes = 0
+
+    @property
+    def keeps_client(self) -> bool:
+        """Whether the app's connection can carry another call after this answer."""
+        return self._keep_client
+
+    @property
+    def in_tunnel(self) -> bool:
+        """Whether the provider switched protocols and bytes go both ways."""
+        return self._relay == "tunnel" and self.head is not None
+
+    def start(self, connection: Connection, method: str, data: bytes, first_byte_s: float, idle_s: float) -> None:
+        """Send the request over `connection`; limits are in seconds."""
+        self._connection = connection
+        self._first_byte_limit_s = first_byte_s
+        self._idle_limit_s = idle_s
+        self.deadline_s = self._loop.time() + first_byte_s
+        connection.begin(self, method, data)
+
+    def send_request(self, data: bytes) -> None:
+        """Send further bytes of the request; while they flow the first byte of the answer may take its time."""
+        if self._connection is not None:
+            self._connection.write(data)
+            if self.head is None:
+                self.deadline_s = self._loop.time() + self._first_byte_limit_s
+
+    def spoil(self) -> None:
+        """The request will not be completed: its connection cannot carry another."""
+        self._drop_connection()
+
+    @property
+    def holding(self) -> bool:
+        """Whether the whole answer is still held back."""
+        return self._held is not None
+
+    def let_go(self) -> None:
+        """Send what was held back."""
+        held, self._held = self._held, None
+        if held:
+            self._client.send(b"".join(held))
+
+    # the upstream side
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Pass on what an HTTP/1.1 app can understand; `100` only to an app that waits for it."""
+        if head.status == 100:
+            self.continued = True
+            if not self._relays_continue:
+                return
+        if not self._http10:
+            self._client.send(head.relayed + b"\r\n")
+
+    def on_head(self, head: ResponseHead) -> None:
+        """Send the head on, in the framing that the app and the editor need."""
+        self.first_byte_ns = time.monotonic_ns()
+        self.head = head
+        self._held = [] if self._holds(head) else None
+        self.observer, self._editor = self._watch(head)
+        self._relay = self._choose_relay(head)
+        pieces = [head.relayed if self._editor is None else _without_length(head.relayed), self._extra]
+        if self._relay == "own_chunks" or (self._relay == "as_is" and head.framing == "chunked"):
+            pieces.append(b"Transfer-Encoding: chunked\r\n")
+        if not self._keep_client and self._relay != "tunnel":
+            pieces.append(b"Connection: close\r\n")
+        pieces.append(b"\r\n")
+        self._send(b"".join(pieces))
+        self.head_sent_ns = time.monotonic_ns()
+        self.deadline_s = self._loop.time() + self._idle_limit_s
+        if self._relay == "tunnel":
+            self._client.begin_tunnel()
+
+    def on_data(self, raw: bytes, pieces: list[bytes] | None) -> None:
+        """The app first, then the observer."""
+        client = self._client
+        if self._relay in {"as_is", "tunnel"}:
+            self._send(raw)
+        else:
+            for piece in pieces if pieces is not None else (raw,):
+                self._send_payload(piece)
+        if client.writing_stopped and self._connection is not None:
+            self._connection.pause_reading()
+        self.deadline_s = self._loop.time() + self._idle_limit_s
+        observer = self.observer
+        if observer is None:
+            return
+        for piece in pieces if pieces is not None else (raw,):
+            self.response_bytes += len(piece)
+            observer.feed(piece)
+        if observer.saw_content and not self.first_content_ns:
+            self.first_content_ns = time.monotonic_ns()
+
+    def on_end(self) -> None:
+        """The answer is complete."""
+        if self._editor is not None:
+            self._send_framed(self._editor.finish())
+        if self._relay == "own_chunks":
+            self._send(LAST_CHUNK)
+        self._end(None)
+
+    def on_broken(self, error: Exception) -> None:
+        """The provider broke off; the caller decides what the app sees."""
+        if not isinstance(error, UpstreamError):
+            if isinstance(error, FramingError):
+                text = str(error)
+            else:
+                text = f"the provider broke off the connection ({getattr(error, 'strerror', None) or error})"
+            error = UpstreamError(text, phase="answer" if self.head is not None else "first_byte")
+        if self._editor is not None and self.head is not None:
+            self._send_framed(self._editor.finish())
+        self._end(error)
+
+    def on_writable(self) -> None:
+        """The provider takes request bytes again."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self.in_tunnel:
+            self._client.resume_app()
+
+    # the app's side
+
+    def on_client_gone(self) -> None:
+        """The app left: the provider is let go at once."""
+        if not self.ended:
+            self._drop_connection()
+            self._end(None)
+
+    def on_client_writable(self) -> None:
+        """The app takes bytes again."""
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    def on_client_data(self, data: bytes) -> None:
+        """Bytes of the app in a tunnel."""
+        connection = self._connection
+        if connection is None or self.ended:
+            return
+        self.tunnelled_bytes += len(data)
+        self.deadline_s = self._loop.time() + self._idle_limit_s
+        connection.write(data)
+        if connection.write_paused:
+            self._client.pause_app()
+
+    # the worker's timer and the walk
+
+    def expire(self) -> None:
+        """A time limit ran out: nothing came for too long."""
+        if self.ended:
+            return
+        self._drop_connection()
+        if self.head is None:
+            self._end(
+                UpstreamError("the provider did not begin its answer in time", phase="first_byte", timed_out=True)
+            )
+        else:
+            self._end(UpstreamError("the provider fell silent in mid-answer", phase="idle", timed_out=True))
+
+    def abandon(self, error: UpstreamError) -> None:
+        """End it from our side (shutdown, a request body that broke off)."""
+        if not self.ended:
+            self._drop_connection()
+            self._end(error)
+
+    async def writable(self) -> None:
+        """Wait until the provider takes more request bytes, or the exchange is over."""
+        connection = self._connection
+        if connection is None or not connection.write_paused or self.ended:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def release(self, give_back: Callable[[Connection], None]) -> None:
+        """Hand the connection back to its pool; call it once, after `done`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            give_back(connection)
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+
+    def _end(self, error: Exception | None) -> None:
+        self.ended = True
+        self.error = error
+        self.deadline_s = float("inf")
+        if not self.done.done():
+            self.done.set_result(None)
+        self.on_writable()
+
+    def _choose_relay(self, head: ResponseHead) -> Relay:
+        if head.framing in {"none", "tunnel"}:
+            return "nothing" if head.framing == "none" else "tunnel"
+        if self._editor is None and head.framing == "length":
+            return "as_is"
+        if self._http10:
+            self._keep_client = False
+            return "until_close"
+        # A body that ends with its connection goes out in chunks: so a break can be told from an end.
+        return "as_is" if self._editor is None and head.framing == "chunked" else "own_chunks"
+
+    def _send_payload(self, data: bytes) -> None:
+        editor = self._editor
+        if editor is None:
+            self._send_framed(data)
+            return
+        self._send_framed(editor.feed(data))
+        if editor.failed:
+            self.abandon(UpstreamError("the content coding of the answer is damaged", phase="answer"))
+
+    def _send_framed(self, data: bytes) -> None:
+        if data:
+            self._send(chunk(data) if self._relay == "own_chunks" else data)
+
+    def _send(self, data: bytes) -> None:
+        held = self._held
+        if held is None:
+            self._client.send(data)
+            return
+        held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_LIMIT_BYTES:
+            self.let_go()
+
+
+def _without_length(head: bytes) -> bytes:
+    lines = head[:-2].split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.lower().startswith(b"content-length:")) + b"\r\n"

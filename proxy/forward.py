@@ -1,0 +1,297 @@
+"""Forwarding: one attempt after another until the app has its answer.
+
+Rules of this file:
+- After the first byte of an answer went to the app there is no second attempt.
+- A request is sent twice only where the provider cannot have worked on it: a kept connection that turns out to be
+  closed, or a refusal of the usage option that we added.
+"""
+
+import asyncio
+import time
+from typing import Protocol
+
+from proxy.call import Call, attempt_record
+from proxy.core.coding import can_code
+from proxy.core.facts import AnswerHead, ResponseFacts
+from proxy.core.headers import Head, changed, credential_changes
+from proxy.core.query import without_parameter
+from proxy.core.tracing import trace_changes
+from proxy.core.usage_request import ask_for_usage
+from proxy.editing import UsageEditor
+from proxy.exchange import Editor, Exchange
+from proxy.ids import new_span_id
+from proxy.observer import Observer
+from proxy.replies import Reply, encode
+from proxy.upstream.connection import Connection
+from proxy.upstream.errors import UpstreamError
+from proxy.upstream.framing import LAST_CHUNK, ResponseHead, chunk
+
+_STALE_LIMIT_S = 1.0
+"""A kept connection that closes without a byte within this time was closed already when the request was sent; later it
+may have been the provider that failed in mid-work, and sending again could bill twice."""
+_QUERY_KEY_HEADER = "x-goog-api-key"
+"""The provider with this header takes its key as `?key=` too: where the key is ours, the app's goes."""
+_USAGE_REFUSALS = frozenset({400, 422})
+_USAGE_WORDS = ("stream_options", "include_usage")
+
+
+class Losses(Protocol):
+    """Counts what was not recorded or not understood."""
+
+    def lose(self, reason: str) -> None:
+        """One more loss for this reason."""
+
+
+class Forwarder:
+    """Sends calls to providers."""
+
+    def __init__(self, losses: Losses, max_captured_bytes: int) -> None:
+        self._losses = losses
+        self._max_captured_bytes = max_captured_bytes
+
+    async def forward(self, call: Call, head: Head, body: bytes | None) -> bool:
+        """Make the attempts of a call; returns whether the app's connection can carry another call."""
+        asked = self._with_usage(call, head, body)
+        if asked is not None:
+            attempt = _Attempt(self, call, head, asked, asked_usage=True)
+            if await attempt.run():
+                return attempt.finish()
+            call.upstream.refuses_usage = True
+            self._losses.lose("usage_option_refused")
+        attempt = _Attempt(self, call, head, body, asked_usage=False)
+        await attempt.run()
+        return attempt.finish()
+
+    def _with_usage(self, call: Call, head: Head, body: bytes | None) -> bytes | None:
+        facts = call.facts
+        if body is None or not facts.streaming or facts.include_usage or b"content-encoding" in head.values:
+            return None
+        if not call.upstream.asks_usage(call.path, call.query_text):
+            return None
+        return ask_for_usage(body, facts)
+
+    def observer(self, call: Call, head: AnswerHead) -> Observer:
+        """A watcher for one answer."""
+        return Observer(call.route.dialect, head, self._max_captured_bytes, self._losses.lose)
+
+
+class _Attempt:
+    """One try at the target, with its request bytes, its exchange and its row."""
+
+    def __init__(self, owner: Forwarder, call: Call, head: Head, body: bytes | None, *, asked_usage: bool) -> None:
+        self._owner = owner
+        self._call = call
+        self._body = body
+        self._asked_usage = asked_usage
+        self._span_id = new_span_id()
+        self._started_at_ns = time.time_ns()
+        self._started_ns = time.monotonic_ns()
+        self._connect_ns: int | None = None
+        self._changes: list[str] = ["usage_requested"] if asked_usage else []
+        self._exchange: Exchange | None = None
+        self._error: UpstreamError | None = None
+        self._own_chunks = body is None and b"content-length" not in head.names
+        self._request_head = self._build_head(head)
+
+    async def run(self) -> bool:
+        """Send and relay. False when the provider refused the usage option and nothing has reached the app yet."""
+        pool = self._call.upstream.pool
+        connection = pool.take_idle() if self._body is not None else None
+        while True:
+            try:
+                if connection is None:
+                    connection = await self._connect()
+            except UpstreamError as error:
+                self._error = error
+                return True
+            if self._call.client_gone:
+                pool.give_back(connection)
+                return True
+            exchange = await self._exchange_over(connection)
+            if not self._was_stale(exchange, connection):
+                break
+            self._changes.append("resent_on_fresh_connection")
+            connection = None
+        if isinstance(exchange.error, UpstreamError):
+            self._error = exchange.error
+        return not (self._asked_usage and self._refused_usage(exchange))
+
+    def finish(self) -> bool:
+        """Record the attempt and settle what the app sees; returns whether its connection can go on."""
+        call, exchange = self._call, self._exchange
+        facts = ResponseFacts()
+        if exchange is not None and exchange.observer is not None:
+            facts = exchange.observer.finish(clean=exchange.error is None and not call.client_gone)
+        keep = self._answer(exchange)
+        self._record(facts)
+        return keep
+
+    def _answer(self, exchange: Exchange | None) -> bool:
+        """What the app gets where the provider's bytes did not do: an answer of our own, or a break."""
+        call = self._call
+        client = call.request.client
+        if exchange is not None and exchange.head is not None:
+            call.status = exchange.head.status
+            exchange.let_go()
+            if self._error is not None:
+                client.break_off()
+                return False
+            return exchange.keeps_client and not exchange.in_tunnel
+        if self._error is None or call.client_gone:
+            return False
+        timed_out = self._error.timed_out
+        reply = Reply(
+            status=504 if timed_out else 502,
+            code="upstream_timeout" if timed_out else "upstream_unreachable",
+            message=f"provider {call.upstream.settings.name}: {self._error}",
+        )
+        call.status = reply.status
+        keep = call.request.body.is_eof() and call.request.keeps
+        client.send(
+            encode(reply, call.route.error_dialect, call.call_id, close=not keep, body_wanted=call.method != "HEAD")
+        )
+        return keep
+
+    def _record(self, facts: ResponseFacts) -> None:
+        self._call.attempts.append(
+            attempt_record(
+                self._call,
+                self._exchange,
+                facts,
+                self._error,
+                span_id=self._span_id,
+                started_at_ns=self._started_at_ns,
+                started_ns=self._started_ns,
+                connect_ns=self._connect_ns,
+                changes=tuple(self._changes),
+                request_bytes=self._call.request_bytes,
+            )
+        )
+
+    async def _connect(self) -> Connection:
+        began_ns = time.monotonic_ns()
+        connection = await self._call.upstream.pool.acquire(fresh=self._body is None or bool(self._changes))
+        self._connect_ns = time.monotonic_ns() - began_ns
+        return connection
+
+    async def _exchange_over(self, connection: Connection) -> Exchange:
+        call, request = self._call, self._call.request
+        settings = call.upstream.settings
+        exchange = Exchange(
+            request.client,
+            http10=request.http10,
+            keep_client=request.keeps,
+            extra_head=b"x-taximeter-call-id: %b\r\n" % call.call_id.encode("ascii"),
+            watch=self._watch,
+            relays_continue=self._body is None,
+            holds=self._asked_usage_refusal,
+        )
+        self._exchange = call.exchange = exchange
+        data = self._request_head if self._body is None else self._request_head + self._body
+        exchange.start(connection, call.method, data, settings.first_byte_timeout_s, settings.idle_timeout_s)
+        if self._body is None:
+            await self._upload(exchange)
+        await exchange.done
+        exchange.release(call.upstream.pool.give_back)
+        return exchange
+
+    async def _upload(self, exchange: Exchange) -> None:
+        """Stream the request body until it is over or the answer is."""
+        pump = asyncio.ensure_future(self._pump(exchange))
+        await asyncio.wait({pump, exchange.done}, return_when=asyncio.FIRST_COMPLETED)
+        if pump.done():
+            return
+        # The provider answered before it had the whole body: its connection cannot carry another call.
+        exchange.spoil()
+        pump.cancel()
+        await asyncio.wait({pump})
+
+    async def _pump(self, exchange: Exchange) -> None:
+        call = self._call
+        body = call.request.body
+        try:
+            while not exchange.ended and (piece := await body.readany()):
+                call.request_bytes += len(piece)
+                exchange.send_request(chunk(piece) if self._own_chunks else piece)
+                await exchange.writable()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever aiohttp says of a body that broke: the request cannot go on
+            exchange.abandon(UpstreamError(f"the request body broke off ({type(error).__name__})", phase="first_byte"))
+            return
+        call.body_complete_ns = time.monotonic_ns()
+        if self._own_chunks and not exchange.ended:
+            exchange.send_request(LAST_CHUNK)
+
+    def _was_stale(self, exchange: Exchange, connection: Connection) -> bool:
+        return (
+            exchange.error is not None
+            and exchange.head is None
+            and connection.served > 0
+            and not connection.got_bytes
+            and self._body is not None
+            and not self._call.client_gone
+            and time.monotonic_ns() - self._started_ns < _STALE_LIMIT_S * 1e9
+        )
+
+    def _asked_usage_refusal(self, head: ResponseHead) -> bool:
+        return self._asked_usage and head.status in _USAGE_REFUSALS
+
+    def _refused_usage(self, exchange: Exchange) -> bool:
+        if not exchange.holding or exchange.observer is None or self._call.client_gone:
+            return False
+        facts = exchange.observer.finish(clean=exchange.error is None)
+        message = facts.error.message if facts.error is not None else None
+        if not message or not any(word in message for word in _USAGE_WORDS):
+            return False
+        self._record(facts)
+        return True
+
+    def _watch(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
+        answer = AnswerHead(status=head.status, content_type=head.content_type, content_encoding=head.content_encoding)
+        return self._owner.observer(self._call, answer), self._editor(head)
+
+    def _editor(self, head: ResponseHead) -> Editor | None:
+        if not self._asked_usage or head.status >= 300 or head.content_type != "text/event-stream":
+            return None
+        if not can_code(head.content_encoding):
+            self._changes.append("usage_left_in")
+            return None
+        return UsageEditor(head.content_encoding, keeps_null_usage=self._call.upstream.kind.keeps_null_usage)
+
+    def _build_head(self, head: Head) -> bytes:
+        call = self._call
+        upstream, request = call.upstream, call.request
+        changes = dict(call.header_changes)
+        query = call.query
+        if upstream.credential is not None:
+            changes |= credential_changes(head, *upstream.credential)
+            if query and upstream.kind.credential_header == _QUERY_KEY_HEADER:
+                query = _mark(without_parameter(call.query_text, "key"))
+        if upstream.settings.traceparent:
+            changes |= trace_changes(call.trace, self._span_id)
+        if self._body is not None:
+            length = b"%d" % len(self._body)
+            declared = head.values.get(b"content-length")
+            if declared != length and (self._body or declared is not None or b"transfer-encoding" in head.values):
+                changes[b"content-length"] = length
+            if b"expect" in head.values:
+                changes[b"expect"] = None
+        fields = changed(head, changes)
+        if self._own_chunks:
+            fields.append((b"Transfer-Encoding", b"chunked"))
+        if request.upgrade:
+            fields.append((b"Connection", b"Upgrade"))
+            fields.append((b"Upgrade", head.values.get(b"upgrade", b"websocket")))
+        lines = b"\r\n".join([b": ".join(field) for field in fields])
+        target = upstream.origin.prefix + call.raw_path + query
+        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n\r\n" % (
+            request.method.encode("ascii"),
+            target,
+            upstream.origin.host_header,
+            lines,
+        )
+
+
+def _mark(query: str) -> bytes:
+    return b"?" + query.encode("latin-1") if query else b""

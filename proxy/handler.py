@@ -1,0 +1,278 @@
+"""The life of one call: accept, identify, read, decide, forward, stream, observe, record.
+
+Invariants kept here:
+- Recorded once: every call, refused ones too, leaves exactly one record, whatever happens between.
+- Transparent: what the app sends the provider gets, what the provider sends the app gets; where a change was made the
+  attempt's `changes` name it.
+- No request ever goes to a host that is not configured: the host comes from the settings, only path and query from the
+  app.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from policies.engine import CallFacts, Deny, decide
+from proxy.call import Call
+from proxy.core.coding import Decoder
+from proxy.core.facts import Dialect, RequestFacts
+from proxy.core.headers import Head, read_request_head
+from proxy.core.identity import identify
+from proxy.core.query import query_value
+from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
+from proxy.core.tracing import trace_of
+from proxy.downstream.server import ClientRequest, PayloadBroken
+from proxy.forward import Forwarder
+from proxy.ids import new_call_id, new_span_id
+from proxy.replies import Reply, encode
+from proxy.settings import Settings
+from proxy.upstream.errors import UpstreamError
+from proxy.upstream.provider import Upstream
+
+_PATH_LIMIT_BYTES = 2048
+_ABANDON_S = 1.0
+"""What calls that were ended get for writing their records."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Journal(Protocol):
+    """Where records go; the exporters' journal implements it."""
+
+    def open_call(self, record: OpenRecord) -> object:
+        """A call was admitted."""
+
+    def close_call(self, record: CallRecord) -> object:
+        """A call is over."""
+
+    def lose(self, reason: str) -> None:
+        """Something was not recorded or not understood; counted by reason."""
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is no error of ours
+    """Ends the walk of a call before it is forwarded."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.message)
+        self.reply = reply
+
+
+class Handler:
+    """Walks calls. One for each worker; it holds what outlives a call."""
+
+    def __init__(
+        self, upstreams: Mapping[str, Upstream], journal: Journal, settings: Settings, fallback: Dialect
+    ) -> None:
+        self.calls: set[Call] = set()
+        self._upstreams = {name.encode("ascii"): upstream for name, upstream in upstreams.items()}
+        self._journal = journal
+        self._max_request_bytes = settings.max_request_bytes
+        self._too_large = Reply(
+            status=413,
+            code="body_too_large",
+            message=f"the request body is larger than the limit of {settings.max_request_bytes} bytes",
+        )
+        self._forwarder = Forwarder(journal, settings.max_captured_bytes)
+        self._fallback = fallback
+        self._drained: asyncio.Future[None] | None = None
+
+    async def handle(self, request: ClientRequest) -> bool:
+        """One request of an app, from its head to its record; gives whether its connection can carry another.
+
+        It never raises for what a call can bring.
+        """
+        call_id = new_call_id()
+        found = self._locate(request)
+        if isinstance(found, Reply):
+            return self._turn_away(request, call_id, found)
+        upstream, path, query = found
+        head = read_request_head(request.raw_headers)
+        call = Call(request, call_id, upstream, (path, query), _trace(head, call_id))
+        request.client.flow = call
+        self.calls.add(call)
+        keep = False
+        try:
+            keep = await self._walk(call, head)
+        except Refused as refused:
+            keep = self._refuse(call, refused.reply)
+        finally:
+            self.calls.discard(call)
+            if self._drained is not None and not self.calls and not self._drained.done():
+                self._drained.set_result(None)
+            if request.client.flow is call:
+                request.client.flow = None
+            self._journal.close_call(call.closed())
+        return keep
+
+    def _turn_away(self, request: ClientRequest, call_id: str, reply: Reply) -> bool:
+        """Refuse what names no provider of ours; it is a call all the same, and on the books."""
+        body_wanted = request.method != "HEAD"
+        request.client.send(encode(reply, self._fallback, call_id, close=True, body_wanted=body_wanted))
+        head = read_request_head(request.raw_headers)
+        self._journal.close_call(
+            CallRecord(
+                v=RECORD_VERSION,
+                call_id=call_id,
+                started_at_ns=time.time_ns(),
+                duration_ns=0,
+                trace=_trace(head, call_id),
+                caller=identify(head).caller,
+                provider="",
+                method=request.method,
+                path=str(request.target.partition(b"?")[0][:_PATH_LIMIT_BYTES], "utf-8", "replace"),
+                status=reply.status,
+                outcome="refused",
+                error_class="invalid_request",
+                billable=False,
+                reasons=(reply.code,),
+            )
+        )
+        return False
+
+    def malformed(self, status: int, message: str) -> bytes:
+        """The answer to what is not HTTP."""
+        self._journal.lose("malformed_request")
+        reply = Reply(status=status, code="malformed_request", message=message)
+        return encode(reply, self._fallback, new_call_id(), close=True)
+
+    def expire(self, now_s: float) -> None:
+        """End the exchanges whose time limit has run out."""
+        for call in list(self.calls):
+            if call.exchange is not None and call.exchange.deadline_s < now_s:
+                call.exchange.expire()
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait for the calls under way; after `grace_s` seconds they are ended."""
+        if await self._finished(grace_s):
+            return
+        for call in list(self.calls):
+            if call.exchange is not None:
+                call.exchange.abandon(UpstreamError("Taximeter was shut down", phase="answer"))
+        await self._finished(_ABANDON_S)
+
+    async def _finished(self, limit_s: float) -> bool:
+        if not self.calls:
+            return True
+        self._drained = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait({self._drained}, timeout=limit_s)
+        return bool(done)
+
+    async def _walk(self, call: Call, head: Head) -> bool:
+        identity = identify(head, query_value(call.query_text, "key") if b"key=" in call.query else None)
+        call.caller = identity.caller
+        call.header_changes = identity.changes
+        call.reasons.extend(identity.reasons)
+        body = await self._read(call, head)
+        decision = decide(
+            CallFacts(
+                provider=call.upstream.settings.name,
+                operation=call.operation,
+                request=call.facts,
+                caller=call.caller,
+            )
+        )
+        call.reasons.extend(decision.reasons)
+        if isinstance(decision, Deny):
+            raise Refused(Reply(status=decision.status, code=decision.code, message=decision.message))
+        self._journal.open_call(call.opened())
+        return await self._forwarder.forward(call, head, body)
+
+    def _locate(self, request: ClientRequest) -> tuple[Upstream, bytes, bytes] | Reply:
+        """The provider that a request target names, and path and query as they go there, byte for byte."""
+        target = request.target
+        if request.method == "CONNECT" or not target.startswith(b"/"):
+            return Reply(
+                status=400,
+                code="bad_target",
+                message="the request target must be a path such as /openai/v1/chat/completions; "
+                "Taximeter is a reverse proxy, not a forward proxy",
+            )
+        path, mark, query = target.partition(b"?")
+        name, slash, rest = path[1:].partition(b"/")
+        upstream = self._upstreams.get(name)
+        if upstream is None:
+            known = ", ".join(sorted(str(n, "ascii") for n in self._upstreams))
+            return Reply(
+                status=404,
+                code="unknown_provider",
+                message=f"no provider has this name; the path must begin with one of: {known}",
+            )
+        if upstream.origin.prefix and _leaves_prefix(rest):
+            return Reply(
+                status=400, code="bad_target", message="dot segments are not allowed below a base URL with a path"
+            )
+        return upstream, (slash or b"/") + rest, mark + query
+
+    async def _read(self, call: Call, head: Head) -> bytes | None:
+        """The request body when somebody has to read it; None when it streams through unread."""
+        body = call.request.body
+        dialect = call.route.dialect
+        if dialect is None and not body.is_eof():
+            return None
+        data = body.read_nowait(-1) if body.is_eof() else await self._collect(call, head)
+        call.request_bytes = len(data)
+        call.body_complete_ns = time.monotonic_ns()
+        if dialect is not None and data:
+            if len(data) > self._max_request_bytes:
+                raise Refused(self._too_large)
+            call.facts = self._facts(dialect, head, data)
+        return data
+
+    async def _collect(self, call: Call, head: Head) -> bytes:
+        declared = head.values.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > self._max_request_bytes:
+            raise Refused(self._too_large)
+        if head.values.get(b"expect", b"").lower() == b"100-continue":
+            call.request.client.send(_CONTINUE)
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while piece := await call.request.body.readany():
+                pieces.append(piece)
+                size += len(piece)
+                if size > self._max_request_bytes:
+                    raise Refused(self._too_large)
+        except (ConnectionError, RuntimeError) as error:
+            call.client_gone = True
+            raise Refused(Reply(status=400, code="client_gone", message="the app left in mid-request")) from error
+        except PayloadBroken as error:
+            reply = Reply(status=400, code="malformed_request", message="the framing of the request body is malformed")
+            raise Refused(reply) from error
+        return b"".join(pieces)
+
+    def _facts(self, dialect: Dialect, head: Head, data: bytes) -> RequestFacts:
+        coding = head.values.get(b"content-encoding")
+        if coding:
+            decoder = Decoder(str(coding, "latin-1"), self._max_request_bytes, self._max_request_bytes)
+            data = decoder.feed(data) + decoder.finish()
+            if decoder.failed:
+                self._journal.lose(f"request_{decoder.failed}")
+                return RequestFacts(unread=decoder.failed)
+        facts = dialect.read_request(data)
+        if facts.unread:
+            self._journal.lose(f"request_{facts.unread}")
+        return facts
+
+    def _refuse(self, call: Call, reply: Reply) -> bool:
+        call.refused = reply.code
+        call.status = reply.status
+        call.reasons.append(reply.code)
+        request = call.request
+        close = not request.keeps or not request.body.is_eof()
+        request.client.send(
+            encode(reply, call.route.error_dialect, call.call_id, close=close, body_wanted=call.method != "HEAD")
+        )
+        return not close
+
+
+def _trace(head: Head, call_id: str) -> TraceIds:
+    if b"traceparent" not in head.values:
+        return TraceIds(trace_id=call_id, span_id=new_span_id())
+    return trace_of(
+        head.all_values(b"traceparent"), head.all_values(b"tracestate"), trace_id=call_id, span_id=new_span_id()
+    )
+
+
+def _leaves_prefix(rest: bytes) -> bool:
+    lowered = rest.lower().replace(b"%2e", b".").replace(b"%2f", b"/").replace(b"\\", b"/").replace(b"%5c", b"/")
+    return any(segment in {b"..", b"."} for segment in lowered.split(b"/"))

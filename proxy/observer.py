@@ -1,0 +1,76 @@
+"""Watches the copy of an answer: decodes it, lets the dialect's reader read it, and never disturbs the call.
+
+Invariant "Client first": nothing in here may delay, alter or break the stream. Whatever fails is counted by its reason
+and ends the watching, not the call.
+"""
+
+from collections.abc import Callable
+
+from proxy.core.coding import Decoder
+from proxy.core.facts import AnswerHead, Dialect, Reader, ResponseFacts
+
+Lose = Callable[[str], None]
+"""Counts a loss by its reason."""
+
+
+class Observer:
+    """Reads one answer on the side. Without a dialect it only says that nothing was read."""
+
+    __slots__ = ("_decoder", "_facts", "_left_bytes", "_lose", "_reader", "_unread", "saw_content")
+
+    def __init__(self, dialect: Dialect | None, head: AnswerHead, max_bytes: int, lose: Lose) -> None:
+        self._reader: Reader | None = dialect.reader(head) if dialect is not None else None
+        self._decoder = Decoder(head.content_encoding, max_bytes) if head.content_encoding else None
+        self._left_bytes = max_bytes if head.content_type != "text/event-stream" else -1
+        self._lose = lose
+        self._unread: str | None = None
+        self._facts: ResponseFacts | None = None
+        self.saw_content = False
+
+    def feed(self, data: bytes) -> None:
+        """Take payload bytes as they came (still encoded)."""
+        reader = self._reader
+        if reader is None:
+            return
+        try:
+            if self._decoder is not None:
+                data = self._decoder.feed(data)
+                if self._decoder.failed:
+                    self._give_up(self._decoder.failed)
+                    return
+            if self._left_bytes >= 0:
+                self._left_bytes -= len(data)
+                if self._left_bytes < 0:
+                    self._give_up("body_too_large")
+                    return
+            reader.feed(data)
+            self.saw_content = reader.saw_content
+        except Exception:  # noqa: BLE001 - a reader's bug must not reach the stream; it is counted instead
+            self._give_up("reader_failed")
+
+    def finish(self, *, clean: bool) -> ResponseFacts:
+        """What the answer said of itself, as far as it was read; asked again it says the same."""
+        if self._facts is None:
+            self._facts = self._read_to_end(clean=clean)
+        return self._facts
+
+    def _read_to_end(self, *, clean: bool) -> ResponseFacts:
+        if self._reader is None:
+            return ResponseFacts(unread=self._unread)
+        try:
+            rest = self._decoder.finish() if self._decoder is not None else b""
+            if rest:
+                self._reader.feed(rest)
+            facts = self._reader.finish(clean=clean)
+        except Exception:  # noqa: BLE001 - see feed
+            self._give_up("reader_failed")
+            return ResponseFacts(unread=self._unread)
+        if facts.unread:
+            self._lose(facts.unread)
+        return facts
+
+    def _give_up(self, reason: str) -> None:
+        self._reader = None
+        self._decoder = None
+        self._unread = reason
+        self._lose(reason)

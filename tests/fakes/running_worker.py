@@ -1,0 +1,85 @@
+"""A real worker on a free port, with a journal that keeps its records in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from proxy.core.record import CallRecord, OpenRecord
+from proxy.settings import Listen, ProviderSettings, Settings, StoreSettings
+from proxy.worker import run_worker
+
+
+class MemoryJournal:
+    """Implements `proxy.handler.Journal`."""
+
+    def __init__(self) -> None:
+        self.opened: list[OpenRecord] = []
+        self.closed: list[CallRecord] = []
+        self.losses: list[str] = []
+        self._changed = asyncio.Event()
+
+    def open_call(self, record: OpenRecord) -> None:
+        self.opened.append(record)
+
+    def close_call(self, record: CallRecord) -> None:
+        self.closed.append(record)
+        self._changed.set()
+
+    def lose(self, reason: str) -> None:
+        self.losses.append(reason)
+
+    async def calls(self, count: int) -> list[CallRecord]:
+        """The records, once there are `count` of them."""
+        async with asyncio.timeout(10):
+            while len(self.closed) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return self.closed
+
+
+class RunningWorker:
+    """Where it listens, and what it recorded."""
+
+    def __init__(self, port: int, journal: MemoryJournal) -> None:
+        self.port = port
+        self.journal = journal
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24)
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Send bytes, give back everything until the proxy closes; ask for `Connection: close` in the request."""
+        reader, writer = await self.connect()
+        writer.write(request)
+        async with asyncio.timeout(20):
+            answer = await reader.read(-1)
+        writer.close()
+        return answer
+
+
+@asynccontextmanager
+async def running_worker(*providers: ProviderSettings, **more: object) -> AsyncIterator[RunningWorker]:
+    """A worker for these providers; `more` are fields of `Settings`."""
+    settings = Settings(
+        listen=Listen("127.0.0.1", 0),
+        admin=Listen("127.0.0.1", 0),
+        store=StoreSettings(url="http://127.0.0.1:1", user="", password=""),
+        data_dir=Path("/nonexistent"),
+        workers=1,
+        providers=providers,
+        shutdown_grace_s=0.2,
+        **more,  # type: ignore[arg-type]
+    )
+    journal = MemoryJournal()
+    stop = asyncio.Event()
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.ensure_future(run_worker(settings, journal, stop, ready.set_result))
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        await task
+    try:
+        yield RunningWorker(ready.result(), journal)
+    finally:
+        stop.set()
+        await task
