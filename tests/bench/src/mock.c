@@ -130,7 +130,7 @@ static void stream_piece(struct connection *connection) {
                               "\"delta\":{\"type\":\"text_delta\",\"text\":\"");
     else
         buffer_format(&event, "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1780000000,"
-                              "\"model\":\"bench-1\",\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\"",
+                              "\"model\":\"gpt-4.1-mini\",\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\"",
                       connection->sent ? "" : "\"role\":\"assistant\",");
     add_padding(&event, order->piece);
     size_t mark = event.length + MARK_LENGTH;

@@ -6,9 +6,9 @@ enum dialect { OPENAI, ANTHROPIC, MINIMAX };
 
 /* A whole body is start, text, end. */
 static const char *const WHOLE_START[] = {
-    [OPENAI] = "{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1780000000,\"model\":\"bench-1\","
+    [OPENAI] = "{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1780000000,\"model\":\"gpt-4.1-mini\","
                "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"",
-    [ANTHROPIC] = "{\"id\":\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"bench-1\","
+    [ANTHROPIC] = "{\"id\":\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"gpt-4.1-mini\","
                   "\"content\":[{\"type\":\"text\",\"text\":\"",
     [MINIMAX] = "{\"id\":\"bench\",\"choices\":[{\"finish_reason\":\"stop\",\"index\":0,\"message\":{\"role\":\"assistant\","
                 "\"name\":\"bench\",\"content\":\"",
@@ -18,7 +18,7 @@ static const char *const WHOLE_END[] = {
                "\"total_tokens\":540,\"prompt_tokens_details\":{\"cached_tokens\":64}}}",
     [ANTHROPIC] = "\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":146,"
                   "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":64,\"output_tokens\":330}}",
-    [MINIMAX] = "\"}}],\"created\":1780000000,\"model\":\"bench-1\",\"object\":\"chat.completion\",\"usage\":{"
+    [MINIMAX] = "\"}}],\"created\":1780000000,\"model\":\"gpt-4.1-mini\",\"object\":\"chat.completion\",\"usage\":{"
                 "\"total_tokens\":540,\"prompt_tokens\":210,\"completion_tokens\":330},"
                 "\"base_resp\":{\"status_code\":0,\"status_msg\":\"\"}}",
 };
@@ -26,7 +26,7 @@ static const char ERROR_BODY[] = "{\"error\":{\"message\":\"ordered by the query
 
 static const char ANTHROPIC_START[] =
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_bench\",\"type\":\"message\","
-    "\"role\":\"assistant\",\"model\":\"bench-1\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":146,"
+    "\"role\":\"assistant\",\"model\":\"gpt-4.1-mini\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":146,"
     "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":64,\"output_tokens\":1}}}\n\n"
     "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
     "{\"type\":\"text\",\"text\":\"\"}}\n\n";
@@ -37,16 +37,16 @@ static const char ANTHROPIC_END[] =
     "\"usage\":{\"output_tokens\":330}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 static const char MINIMAX_END[] =
-    "data: {\"id\":\"bench\",\"object\":\"chat.completion\",\"model\":\"bench-1\",\"choices\":[{\"index\":0,"
+    "data: {\"id\":\"bench\",\"object\":\"chat.completion\",\"model\":\"gpt-4.1-mini\",\"choices\":[{\"index\":0,"
     "\"finish_reason\":\"stop\",\"message\":{\"role\":\"assistant\",\"content\":\"all again\"}}],\"usage\":{"
     "\"total_tokens\":540,\"prompt_tokens\":210,\"completion_tokens\":330},\"base_resp\":{\"status_code\":0}}\n\n";
 
 static const char OPENAI_FINISH[] =
-    "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1780000000,\"model\":\"bench-1\","
+    "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1780000000,\"model\":\"gpt-4.1-mini\","
     "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
 static const char OPENAI_USAGE[] =
-    "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1780000000,\"model\":\"bench-1\","
+    "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1780000000,\"model\":\"gpt-4.1-mini\","
     "\"choices\":[],\"usage\":{\"prompt_tokens\":210,\"completion_tokens\":330,\"total_tokens\":540}}\n\n";
 
 #endif
