@@ -41,6 +41,7 @@ _COLUMNS = (
     Column(name="cost", type="money"),
     Column(name="currency", type="text"),
     Column(name="cost_source", type="text"),
+    Column(name="estimated", type="text"),
     Column(name="billing", type="text", detail=True),
     Column(name="duration", type="number", unit="ms"),
     Column(name="ttft", type="number", unit="ms"),
@@ -50,6 +51,7 @@ _EXPRESSIONS = {
     "time": "toUnixTimestamp64Nano(`started_at`)",
     "streaming": "if(`streaming`, 'true', 'false')",
     "status": "toString(`status`)",
+    "estimated": f"if({ESTIMATED}, 'yes', '')",
     "duration": "toDecimal64(`duration_ms`, 3)",
     "ttft": "toDecimal64(`ttft_ms`, 3)",
 }

@@ -53,18 +53,19 @@ class StoreReader:
     def _connect(self) -> Client:
         store = self._settings
         url = urlsplit(store.url)
-        reader = store.embedded or bool(store.reader_password)
         return clickhouse_connect.get_client(
             interface=url.scheme,
             host=url.hostname,
             port=url.port or (8443 if url.scheme == "https" else 8123),
             proxy_path=url.path,
-            username=store.reader_user if reader else store.user,
-            password=store.reader_password if reader else store.password,
+            username=store.reader_user,
+            password=store.reader_password,
             database=store.database,
             connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=ANSWER_TIMEOUT_S,
             autogenerate_session_id=False,
+            verify=store.tls_verify,
+            ca_cert=store.tls_ca_file,
             # A pool of our own keeps the way to a store on this machine out of an HTTP proxy of the environment.
             pool_mgr=get_pool_manager() if store.embedded else None,
         )

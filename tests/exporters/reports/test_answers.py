@@ -1,15 +1,18 @@
+import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from exporters.reports import REPORTS
-from exporters.reports.answers import Reports
+from exporters.reports.answers import Asked, Reports
 from exporters.reports.errors import BadQuestionError, EmptyStoreError
 from exporters.reports.period import Period, unix_ns
 from exporters.reports.question import Question
 
 PERIOD = Period(since=datetime(2026, 11, 1, tzinfo=UTC), until=datetime(2026, 11, 8, tzinfo=UTC), tz="Asia/Shanghai")
 QUESTION = Question(period=PERIOD)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 class Answering:
@@ -42,3 +45,26 @@ def test_a_store_that_never_saw_a_call_says_so():
 def test_a_report_that_does_not_exist_is_refused_with_the_list():
     with pytest.raises(BadQuestionError, match="choose from costs, calls, providers"):
         reports(1).answer("profits", QUESTION)
+
+
+@pytest.mark.parametrize("change", [{"since": "soon"}, {"tz": "Mars"}, {"by": "cost"}, {"where": ["cost=1"]}])
+def test_a_wrong_question_is_one_sentence_with_status_2(change):
+    asked = msgspec.structs.replace(Asked(name="costs", since="7d"), **change)
+    told = reports(1).tell(asked, "text", NOW)
+    assert told.exit_status == 2
+    assert told.problem.endswith(".")
+    assert "\n" not in told.problem
+    assert not told.text
+
+
+def test_an_empty_store_is_one_sentence_with_status_1():
+    told = reports(0).tell(Asked(name="calls", since="7d"), "json", NOW)
+    assert (told.exit_status, told.problem) == (1, "The store holds no calls yet: send one through the proxy first.")
+
+
+def test_an_answer_comes_in_the_format_that_was_asked_for():
+    asked = Asked(name="costs", since="7d", by="model")
+    assert reports(1).tell(asked, "csv", NOW).text.startswith("model,currency,billing,calls,")
+    assert json.loads(reports(1).tell(asked, "json", NOW).text)["report"] == "costs"
+    assert reports(1).tell(asked, "text", NOW).text.startswith("costs: 2026-11-17 12:00 up to 2026-11-24 12:00 (UTC)\n")
+    assert reports(1).tell(asked, "table", NOW).table.headings[0] == "model"

@@ -15,7 +15,7 @@ CALL = {
     "provider": "minimax", "operation": "chat", "model": "MiniMax-M3", "model_requested": "MiniMax-M3",
     "streaming": "true", "status": "200", "outcome": "ok", "error_class": "", "input_tokens": 10,
     "cached_input_tokens": None, "output_tokens": 5, "usage_source": "provider", "cost": Decimal("0.000009"),
-    "currency": "USD", "cost_source": "book", "billing": "metered", "duration": Decimal("812.345"),
+    "currency": "USD", "cost_source": "book", "estimated": "", "billing": "metered", "duration": Decimal("812.345"),
     "ttft": Decimal("99.5"), "trace_id": "t1",
 }  # fmt: skip
 
