@@ -14,7 +14,7 @@ from proxy.sandbox.controls import Controls, take_controls
 from proxy.sandbox.errors import Failure
 from proxy.sandbox.words import NOTICE, NOTICE_HEADER, Draw
 
-Flavour = Literal["openai", "azure", "deepseek", "anthropic", "minimax"]
+Flavour = Literal["openai", "azure", "deepseek", "openrouter", "anthropic", "minimax"]
 """Whose habits the answer has, beside its dialect."""
 Ending = Literal["clean", "cut", "stall"]
 
@@ -25,7 +25,7 @@ _BY_PREFIX: dict[str, Flavour] = {
     "azure": "azure",
     "openai": "openai",
     "gemini": "openai",
-    "openrouter": "openai",
+    "openrouter": "openrouter",
     "llmapi": "openai",
 }
 _BY_MODEL: tuple[tuple[str, Flavour], ...] = (("minimax-", "minimax"), ("m2-her", "minimax"), ("deepseek-", "deepseek"))
@@ -117,6 +117,8 @@ def _flavour(segments: Sequence[str], model: str) -> Flavour:
         return _BY_PREFIX[segments[0]]
     if "deployments" in segments:
         return "azure"
+    if segments[:2] == ["api", "v1"]:
+        return "openrouter"
     for start, flavour in _BY_MODEL:
         if model.lower().startswith(start):
             return flavour

@@ -1,16 +1,16 @@
-"""OpenAI chat completions, with the habits of Azure and DeepSeek where the path or the model says so.
+"""OpenAI chat completions, also as Azure, DeepSeek and OpenRouter speak them where the path or the model says so.
 
-Source: the providers fact sheet, sections 1 (OpenAI), 3 (Azure) and 5 (DeepSeek).
+Source: the providers fact sheet, sections 1 (OpenAI), 3 (Azure), 5 (DeepSeek) and 6 (OpenRouter).
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from proxy.sandbox.errors import Failure, openai_failure, parse_error
+from proxy.sandbox.errors import Failure, parse_error
 from proxy.sandbox.exchange import Answer, Ask, batches, event, refuse, stream, whole
+from proxy.sandbox.openai_habits import UNFILTERED, failure_of, first_events, headers, usage_of
 from proxy.sandbox.openai_style import ROLES, argument_pieces, check_messages, read_wish
 from proxy.sandbox.reply import Finish, Reply, compose
-from proxy.sandbox.words import count_prompt
 
 DATED = {
     "gpt-4o": "gpt-4o-2024-11-20",
@@ -27,12 +27,9 @@ MAX_CHOICES = 16
 _FINISH: dict[Finish, str] = {"stop": "stop", "stop_sequence": "stop", "length": "length", "tool": "tool_calls"}
 _TIERS = {"flex": "flex", "priority": "priority", "fast": "priority", "scale": "scale"}
 _REASONERS = ("gpt-5", "o1", "o3", "o4")
-_CACHE_FROM_TOKENS = 1024
-_CACHE_STEP_TOKENS = 128
 _Delta = tuple[int, dict[str, Any], str | None]
 """Choice, delta, finish reason."""
 _DONE = b"data: [DONE]\n\n"
-_UNFILTERED = {kind: {"filtered": False, "severity": "safe"} for kind in ("hate", "self_harm", "sexual", "violence")}
 
 
 def answer(ask: Ask) -> Answer:
@@ -47,56 +44,25 @@ def answer(ask: Ask) -> Answer:
         return refuse(ask, heads, failure)
     wish = read_wish(ask, reasons=_reasons(ask))
     replies = [compose(wish, ask.controls, ask.draw.fork("choice", index)) for index in range(_choices(ask))]
-    usage = None if ask.controls.no_usage else _usage(ask, replies)
+    usage = None if ask.controls.no_usage else usage_of(ask, replies)
     if ask.streaming:
-        broken = None
-        if ask.controls.error:
-            broken = event(openai_failure(parse_error(ask.controls.error).kind).body)
-        return _streamed(ask, heads, replies, usage, broken)
+        return _streamed(ask, heads, replies, usage)
     return whole(ask, heads, _body(ask, replies, usage))
-
-
-def headers(ask: Ask) -> dict[str, str]:
-    """The response headers of the provider whose habits the answer has."""
-    draw = ask.draw.fork("headers")
-    requests, tokens = draw.between(1, 9_999), draw.between(1, 1_999_999)
-    if ask.flavour == "azure":
-        return {
-            "apim-request-id": draw.hex(32),
-            "x-ms-region": "Sandbox Central",
-            "azureml-model-session": "sandbox",
-            "x-ratelimit-remaining-requests": str(requests),
-            "x-ratelimit-remaining-tokens": str(tokens),
-        }
-    if ask.flavour == "deepseek":
-        return {"x-ds-trace-id": draw.hex(32)}
-    return {
-        "x-request-id": f"req_{draw.hex(32)}",
-        "openai-processing-ms": str(draw.between(80, 900)),
-        "openai-version": "2020-10-01",
-        "openai-organization": "sandbox",
-        "x-ratelimit-limit-requests": "10000",
-        "x-ratelimit-limit-tokens": "2000000",
-        "x-ratelimit-remaining-requests": str(requests),
-        "x-ratelimit-remaining-tokens": str(tokens),
-        "x-ratelimit-reset-requests": f"{draw.between(5, 900)}ms",
-        "x-ratelimit-reset-tokens": f"{draw.between(5, 900)}ms",
-    }
 
 
 def _failure(ask: Ask) -> Failure | None:
     if ask.key_is_bad:
-        return openai_failure("401")
+        return failure_of(ask, "401")
     if not ask.model:
-        return openai_failure("400", "you must provide a model parameter")
+        return failure_of(ask, "400", "you must provide a model parameter")
     if (problem := check_messages(ask.body, ROLES)) is not None:
-        return openai_failure("400", problem)
+        return failure_of(ask, "400", problem)
     if not 1 <= _choices(ask) <= MAX_CHOICES:
-        return openai_failure("400", f"Invalid 'n': expected a whole number from 1 to {MAX_CHOICES}.")
+        return failure_of(ask, "400", f"Invalid 'n': expected a whole number from 1 to {MAX_CHOICES}.")
     if ask.controls.error:
         asked = parse_error(ask.controls.error)
         if not (asked.in_stream and ask.streaming):
-            return openai_failure(asked.kind)
+            return failure_of(ask, asked.kind)
     return None
 
 
@@ -116,37 +82,11 @@ def _reasons(ask: Ask) -> bool:
     return effort is not None or ask.model.startswith(_REASONERS)
 
 
-def _usage(ask: Ask, replies: Sequence[Reply]) -> dict[str, Any]:
-    prompt = count_prompt([ask.body.get("messages"), ask.body.get("tools")])
-    cached = prompt // 2 // _CACHE_STEP_TOKENS * _CACHE_STEP_TOKENS if prompt >= _CACHE_FROM_TOKENS else 0
-    cached = min(prompt, ask.controls.cached if ask.controls.cached is not None else cached)
-    output = sum(reply.output_tokens for reply in replies)
-    reasoning = sum(len(reply.reasoning) for reply in replies)
-    usage: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
-    if ask.flavour == "deepseek":
-        return {
-            **usage,
-            "prompt_tokens_details": {"cached_tokens": cached},
-            "completion_tokens_details": {"reasoning_tokens": reasoning},
-            "prompt_cache_hit_tokens": cached,
-            "prompt_cache_miss_tokens": prompt - cached,
-        }
-    return {
-        **usage,
-        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
 def _frame(ask: Ask, kind: str) -> dict[str, Any]:
     """The members that every body and every chunk of one answer begins with."""
+    prefix = "gen" if ask.flavour == "openrouter" else "chatcmpl"
     frame: dict[str, Any] = {
-        "id": f"chatcmpl-sandbox{ask.draw.fork('id').hex(24)}",
+        "id": f"{prefix}-sandbox{ask.draw.fork('id').hex(24)}",
         "object": kind,
         "created": ask.created,
         "model": DATED.get(ask.model, ask.model),
@@ -154,6 +94,8 @@ def _frame(ask: Ask, kind: str) -> dict[str, Any]:
     }
     if ask.flavour == "openai":
         frame["service_tier"] = _TIERS.get(str(ask.body.get("service_tier")), "default")
+    if ask.flavour == "openrouter":
+        frame["provider"] = "sandbox"
     return frame
 
 
@@ -183,34 +125,43 @@ def _body(ask: Ask, replies: Sequence[Reply], usage: dict[str, Any] | None) -> d
         elif message["content"] is None:
             message["content"] = ""
         choice = {"index": index, "message": message, "logprobs": None, "finish_reason": _FINISH[reply.finish]}
-        choices.append(choice | ({"content_filter_results": _UNFILTERED} if ask.flavour == "azure" else {}))
+        choices.append(choice | ({"content_filter_results": UNFILTERED} if ask.flavour == "azure" else {}))
     body = {**_frame(ask, "chat.completion"), "choices": choices}
     if ask.flavour == "azure":
-        body["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": _UNFILTERED}]
+        body["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": UNFILTERED}]
     return body if usage is None else {**body, "usage": usage}
 
 
-def _streamed(
-    ask: Ask, heads: dict[str, str], replies: Sequence[Reply], usage: dict[str, Any] | None, broken: bytes | None
-) -> Answer:
+def _streamed(ask: Ask, heads: dict[str, str], replies: Sequence[Reply], usage: dict[str, Any] | None) -> Answer:
     options = ask.body.get("stream_options")
     asked = isinstance(options, dict) and options.get("include_usage") is True and usage is not None
     frame = _frame(ask, "chat.completion.chunk")
-    nothing: dict[str, Any] = {"usage": None} if asked else {}
-    events: list[bytes] = []
-    if ask.flavour == "azure":
-        filtered = [{"prompt_index": 0, "content_filter_results": _UNFILTERED}]
-        first = {"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": filtered}
-        events.append(event({**first, **nothing}))
-    if ask.flavour == "deepseek":
-        events.append(b": keep-alive\n\n")
+    nothing: dict[str, Any] = {"usage": None} if asked and ask.flavour != "openrouter" else {}
+    events = first_events(ask, nothing)
     for index, delta, finish in _rounds([list(_deltas(ask, at, reply)) for at, reply in enumerate(replies)]):
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         # DeepSeek's usage stands in the finish chunk, which still has a choice, asked for or not.
         stated = {"usage": usage} if finish and ask.flavour == "deepseek" and usage else nothing
         events.append(event({**frame, "choices": [choice], **stated}))
-    closing = [event({**frame, "choices": [], "usage": usage})] if asked and ask.flavour != "deepseek" else []
-    return stream(ask, heads, events, [*closing, _DONE], broken)
+    closing = [_DONE]
+    if usage is not None and ask.flavour == "openrouter":
+        # OpenRouter says it finishes a second time, and there states its usage, asked for or not.
+        again = {"index": 0, "delta": {"content": ""}, "logprobs": None, "finish_reason": _FINISH[replies[0].finish]}
+        closing = [event({**frame, "choices": [again], "usage": usage}), _DONE]
+    elif asked and ask.flavour != "deepseek":
+        closing = [event({**frame, "choices": [], "usage": usage}), _DONE]
+    return stream(ask, heads, events, closing, _broken(ask, frame))
+
+
+def _broken(ask: Ask, frame: dict[str, Any]) -> bytes | None:
+    """The event that ends a stream with the error that was asked for."""
+    if not ask.controls.error:
+        return None
+    error = failure_of(ask, parse_error(ask.controls.error).kind).body
+    if ask.flavour != "openrouter":
+        return event(error)
+    choice = {"index": 0, "delta": {"content": ""}, "logprobs": None, "finish_reason": "error"}
+    return event({**frame, "choices": [choice], "error": error["error"]})
 
 
 def _rounds(choices: Sequence[Sequence[_Delta]]) -> Iterator[_Delta]:
