@@ -5,6 +5,7 @@ argument list, environment or file.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -61,6 +62,10 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     reader_password: str = ""
     tls_verify: bool = True
     tls_ca_file: str | None = None
+    max_memory_bytes: int = 0
+    """What the embedded engine may hold in memory; 0: a quarter of the machine or container, from 1 to 4 GiB."""
+    max_queries: int = 8
+    """How many queries the embedded store runs at once; more of them wait."""
 
     def __repr__(self) -> str:
         """Without the passwords: settings end up in tracebacks."""
@@ -82,6 +87,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much of one whole answer is kept for metering; a larger one passes unmetered, counted."""
     journal_segment_s: float = 1.0
     journal_segment_bytes: int = 8 * 1024 * 1024
+    journal_durability: Literal["fast", "group", "strict"] = "group"
+    """What a line survives: the death of the process; that of the machine too, but for a moment; that too, at once."""
+    journal_keep_s: float = 86400.0
+    """How long segments are kept that every sink has; 0 keeps none."""
+    journal_keep_bytes: int = 512 * 1024 * 1024
+    """How large all kept segments may be together; the oldest hours go first."""
     shutdown_grace_s: float = 30.0
     semconv: str = "1.41"
     price_files: tuple[str, ...] = ()

@@ -79,7 +79,7 @@ def _page(status: Status) -> str:
         ("Data", status.listen),
         ("Store", f"{status.store.url} ({'reachable' if status.store.reachable else 'not reachable'})"),
         ("Data folder", status.data_dir),
-        ("Journal", f"{status.journal.segments} segments to ship, {status.journal.lag_s:.1f} s behind"),
+        ("Journal", f"{status.journal.segments} segments to deliver, {status.journal.lag_s:.1f} s behind"),
         ("Losses", ", ".join(f"{n} {reason}" for reason, n in sorted(status.journal.losses.items())) or "none"),
     ]
     facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>" for name, said in lines)

@@ -36,6 +36,7 @@ def judge(status: Status) -> list[Finding]:
         _store(status),
         *_schema(status),
         _journal(status),
+        *_sinks(status),
         *_losses(status),
         _clock(status),
         _disk(status),
@@ -85,21 +86,36 @@ def _schema(status: Status) -> Iterator[Finding]:
 
 def _journal(status: Status) -> Finding:
     journal = status.journal
-    said = f"{journal.segments} segments ({journal.bytes:,} bytes) to ship, {journal.lag_s:.1f} s behind"
-    if journal.quarantined:
-        advice = "Lines that no reader understands lie in journal/.quarantine of the data folder; keep them for us."
-        return Finding("bad", "journal", f"{said}, {journal.quarantined} quarantined", advice)
-    if journal.lag_s > LAG_BAD_S:
-        advice = "Start it to have it shipped." if status.supervisor_pid is None else "Is the store taking rows?"
-        return Finding("bad", "journal", said, advice)
-    return Finding("good", "journal", said)
+    said = f"{journal.segments} segments ({journal.bytes:,} bytes) to deliver, {journal.lag_s:.1f} s behind"
+    if journal.lag_s <= LAG_BAD_S:
+        return Finding("good", "journal", said)
+    if status.supervisor_pid is None:
+        return Finding("note", "journal", said, "It is delivered when taximeter serve runs.")
+    return Finding("bad", "journal", said, "Is the store taking rows?")
+
+
+def _sinks(status: Status) -> Iterator[Finding]:
+    if status.supervisor_pid is not None and status.told_by == "disk":
+        yield Finding("bad", "admin", f"nobody answers at {status.admin}", "Is the recorder alive? See its log.")
+    for name, sink in sorted(status.journal.sinks.items()):
+        counted = ", ".join(f"{count:,} {what}" for what, count in sorted(sink.counts.items())) or "nothing yet"
+        if sink.failures:
+            said = f"failed {sink.failures} times in a row, {sink.lag_s:.1f} s behind: {sink.last_error}"
+            yield Finding("bad", f"sink {name}", said, "It is tried again; what it does not have waits in the journal.")
+        else:
+            yield Finding("good", f"sink {name}", counted)
 
 
 def _losses(status: Status) -> Iterator[Finding]:
-    if not status.journal.losses:
+    losses, quarantined = status.journal.losses, status.journal.quarantined
+    if not losses:
         yield Finding("good", "losses", "none")
-    for reason, count in sorted(status.journal.losses.items()):
-        yield Finding("note", "losses", f"{count} {reason}")
+    for reason, count in sorted(losses.items()):
+        yield Finding("note", "losses", f"{count:,} {reason}")
+    if quarantined:
+        said = ", ".join(f"{count:,} lines {reason}" for reason, count in sorted(quarantined.items()))
+        advice = f"They lie in {status.data_dir}/journal/.quarantine, each file with its reason."
+        yield Finding("bad", "quarantine", said, advice)
 
 
 def _clock(status: Status) -> Finding:

@@ -4,15 +4,16 @@ It reads and asks, it changes nothing, and it works as well when nothing runs. W
 journal, the sinks, the schema) is handed in by `proxy.app`.
 """
 
+import http.client
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from proxy.runstate import as_running, read_state
-from proxy.settings import Settings, StoreSettings
+from proxy.settings import Listen, Settings, StoreSettings
 from proxy.store_http import StoreError, ask
 from proxy.version import own_version, package_versions, platform_line
 
@@ -37,17 +38,33 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far the store's clock is ahead of ours, to within the time that the question took."""
 
 
+class SinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that rows are delivered to."""
+
+    reachable: bool | None
+    """Whether it took the last batch; None before the first."""
+    lag_s: float
+    """How long the oldest segment that it does not have has been waiting."""
+    failures: int
+    """Failed tries in a row."""
+    last_error: str
+    counts: dict[str, int]
+    """Everything it has counted since the data folder exists."""
+
+
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What has been written and not yet shipped everywhere."""
+    """What has been written and not yet delivered everywhere, and what was lost."""
 
     segments: int = 0
     bytes: int = 0
     lag_s: float = 0.0
     """Age of the oldest segment that a sink still waits for."""
-    quarantined: int = 0
-    """Files with lines that no reader could make sense of."""
     losses: dict[str, int] = {}
-    """What was not recorded or not understood, by reason."""
+    """What was not recorded or not understood, by reason, since the data folder exists."""
+    quarantined: dict[str, int] = {}
+    """Lines that were put aside, by reason."""
+    sinks: dict[str, SinkState] = {}
+    """Empty when the recorder does not run."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +85,27 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     processes: list[dict[str, Any]]
     store: StoreStatus
     journal: JournalStatus
+    told_by: Literal["recorder", "disk"]
+    """The recorder knows how its sinks do; from the disk alone it cannot be told."""
     disk_free_bytes: int | None
     disk_total_bytes: int | None
 
 
-def gather(settings: Settings, journal: JournalStatus, schema_wanted: int) -> Status:
+def fetch(admin: Listen) -> Status | None:
+    """The status as the running recorder tells it; None when it does not answer. Blocks for some seconds at most."""
+    connection = http.client.HTTPConnection(admin.host, admin.port, timeout=2 * _STORE_TIMEOUT_S)
+    try:
+        connection.request("GET", "/status")
+        return msgspec.json.decode(connection.getresponse().read(), type=Status)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    finally:
+        connection.close()
+
+
+def gather(
+    settings: Settings, journal: JournalStatus, schema_wanted: int, *, told_by: Literal["recorder", "disk"]
+) -> Status:
     """The status of the data folder that the settings name. Blocks: it asks the store and the disk."""
     state = read_state(settings)
     settings = as_running(settings, state)
@@ -91,6 +124,7 @@ def gather(settings: Settings, journal: JournalStatus, schema_wanted: int) -> St
         processes=state.processes if state else [],
         store=look_at_store(settings.store, schema_wanted),
         journal=journal,
+        told_by=told_by,
         disk_free_bytes=free,
         disk_total_bytes=total,
     )

@@ -1,6 +1,7 @@
 """A checked config -> settings: names are filled in, references are resolved, and what does not fit is reported."""
 
 import os
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,9 +49,12 @@ class Builder:
             max_captured_bytes=config.limits.max_captured_bytes,
             journal_segment_s=config.journal.segment,
             journal_segment_bytes=config.journal.segment_bytes,
+            journal_durability=config.journal.durability,
+            journal_keep_s=config.journal.keep,
+            journal_keep_bytes=config.journal.keep_bytes,
             shutdown_grace_s=config.shutdown_grace,
             semconv=config.semconv,
-            price_files=tuple(self._readable(file, ("prices", index)) for index, file in enumerate(config.prices)),
+            price_files=tuple(self._price_file(file, ("prices", index)) for index, file in enumerate(config.prices)),
             config_file=config_file,
         )
 
@@ -201,6 +205,11 @@ class Builder:
             self._report.add(path, "the secret found holds line breaks or characters that no header can carry")
             return None
         return secret
+
+    def _price_file(self, name: str, path: KeyPath) -> str:
+        """A file, or a bare word: the name of a set of prices, which only the price room can tell from a mistake."""
+        bare = re.fullmatch(r"[a-z][a-z0-9-]*", name) and not self._path(name).exists()
+        return name if bare else self._readable(name, path)
 
     def _ca_file(self, tls: TlsConfig, path: KeyPath) -> str | None:
         if tls.ca_file is None:

@@ -114,10 +114,15 @@ class LimitsConfig(Section):
 
 
 class JournalConfig(Section):
-    """When a segment of the journal is sealed and shipped."""
+    """How the records of calls are kept until, and after, they are shipped."""
 
     segment: Seconds = 1.0
     segment_bytes: SizeBytes = 8 * 1024 * 1024
+    durability: Literal["fast", "group", "strict"] = "group"
+    """`fast` survives the death of a process, `group` that of the machine but for a moment, `strict` that too."""
+    keep: Annotated[float, _parsed(values.retention_s)] = 86400.0
+    """How long shipped segments are kept; 0 keeps none."""
+    keep_bytes: SizeBytes = 512 * 1024 * 1024
 
 
 class Config(Section):
@@ -136,6 +141,7 @@ class Config(Section):
     limits: LimitsConfig = LimitsConfig()
     journal: JournalConfig = JournalConfig()
     prices: list[FilePath] = []
+    """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"
     shutdown_grace: Seconds = 30.0
 

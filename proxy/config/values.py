@@ -49,6 +49,11 @@ def duration_s(raw: Any) -> float:
     return seconds
 
 
+def retention_s(raw: Any) -> float:
+    """A duration, or 0 for "none at all"."""
+    return 0.0 if raw == 0 and not isinstance(raw, bool) else duration_s(raw)
+
+
 def size_bytes(raw: Any) -> int:
     """`256MiB`, `10MB`, `64KiB`, or a number of bytes -> bytes, above 0."""
     if isinstance(raw, int) and not isinstance(raw, bool):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from proxy.config import ConfigError, load_settings
+from proxy.config.load import load_settings
+from proxy.config.problems import ConfigError
 from proxy.core.errors import ErrorClass, ErrorSeen
 from proxy.providers.base import Provider, Route
 

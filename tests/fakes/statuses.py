@@ -2,7 +2,7 @@
 
 import msgspec
 
-from proxy.admin.status import JournalStatus, Status, StoreStatus
+from proxy.admin.status import JournalStatus, SinkState, Status, StoreStatus
 
 WELL = Status(
     version="1.2.3",
@@ -28,7 +28,10 @@ WELL = Status(
         schema_wanted=2,
         clock_ahead_s=0.01,
     ),
-    journal=JournalStatus(),
+    journal=JournalStatus(
+        sinks={"clickhouse": SinkState(reachable=True, lag_s=0.1, failures=0, last_error="", counts={"calls": 1234})}
+    ),
+    told_by="recorder",
     disk_free_bytes=50 * 10**9,
     disk_total_bytes=100 * 10**9,
 )

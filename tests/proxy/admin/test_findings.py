@@ -1,8 +1,10 @@
 import pytest
 
 from proxy.admin.findings import judge
-from proxy.admin.status import JournalStatus
+from proxy.admin.status import JournalStatus, SinkState
 from tests.fakes.statuses import WELL, status, store
+
+FAILING = SinkState(reachable=False, lag_s=9.0, failures=3, last_error="connection refused", counts={})
 
 
 def found(shown, about):
@@ -11,6 +13,7 @@ def found(shown, about):
 
 def test_when_all_is_well_everything_is_good():
     assert {finding.state for finding in judge(WELL)} == {"good"}
+    assert found(WELL, "sink clickhouse").said == "1,234 calls"
     assert found(WELL, "supervisor").said == "pid 100, up for 1h 1m, /data"
 
 
@@ -32,7 +35,9 @@ def test_nothing_running_is_a_note_with_the_way_to_start():
         ({"store": store(clock_ahead_s=-9.0)}, "clock"),
         ({"at_s": 1000.0}, "clock"),
         ({"journal": JournalStatus(segments=9, lag_s=61.0)}, "journal"),
-        ({"journal": JournalStatus(quarantined=1)}, "journal"),
+        ({"journal": JournalStatus(quarantined={"not_json": 1})}, "quarantine"),
+        ({"journal": JournalStatus(sinks={"clickhouse": FAILING})}, "sink clickhouse"),
+        ({"told_by": "disk"}, "admin"),
         ({"disk_free_bytes": 10**6}, "disk"),
     ],
 )
@@ -60,6 +65,12 @@ def test_what_is_worth_knowing_is_a_note(changes, about, said):
     finding = found(status(**changes), about)
     assert finding.state == "note"
     assert said in finding.said
+
+
+def test_a_journal_that_waits_for_a_start_is_a_note():
+    shown = status(supervisor_pid=None, told_by="disk", processes=[], journal=JournalStatus(segments=9, lag_s=999.0))
+    assert found(shown, "journal").state == "note"
+    assert not any(finding.about == "admin" for finding in judge(shown))
 
 
 def test_a_clickhouse_of_the_operator_that_does_not_answer_is_bad_even_when_nothing_runs():

@@ -1,10 +1,13 @@
+import asyncio
 import json
 import os
 
 import msgspec
 import pytest
+from aiohttp.test_utils import TestServer
 
-from proxy.admin.status import JournalStatus, gather, look_at_store
+from proxy.admin.app import admin_app
+from proxy.admin.status import JournalStatus, fetch, gather, look_at_store
 from proxy.config.credentials import make_private_dirs
 from proxy.runlock import supervisor_lock
 from proxy.runstate import RunState, write_state
@@ -43,9 +46,24 @@ def test_what_is_no_clickhouse_is_not_reachable(body):
     assert seen.error == "what answers there is no ClickHouse"
 
 
+async def test_the_recorder_tells_the_status_over_the_admin_port():
+    async def source():
+        return WELL
+
+    async with TestServer(admin_app(source)) as server:
+        seen = await asyncio.to_thread(fetch, Listen("127.0.0.1", server.port))
+    assert seen == WELL
+    assert fetch(Listen("127.0.0.1", server.port)) is None
+
+
+def test_what_answers_with_something_else_tells_no_status():
+    with fake_clickhouse() as other:
+        assert fetch(Listen("127.0.0.1", int(other.settings.url.rpartition(":")[2]))) is None
+
+
 def test_it_gathers_when_nothing_runs_and_makes_nothing(tmp_path):
     settings = load(tmp_path, "store: {listen: '127.0.0.1:1'}\n")
-    seen = gather(settings, JournalStatus(segments=3), 2)
+    seen = gather(settings, JournalStatus(segments=3), 2, told_by="disk")
     assert seen.supervisor_pid is None
     assert seen.processes == []
     assert not seen.store.reachable
@@ -70,7 +88,7 @@ def test_the_addresses_in_use_are_shown_and_asked(tmp_path):
             processes=WELL.processes,
         )
         write_state(settings, msgspec.structs.replace(state, pid=os.getpid()))
-        seen = gather(settings, JournalStatus(), 1)
+        seen = gather(settings, JournalStatus(), 1, told_by="recorder")
     assert seen.supervisor_pid == os.getpid()
     assert seen.listen == "http://127.0.0.1:1111"
     assert seen.store.reachable

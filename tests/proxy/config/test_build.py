@@ -123,6 +123,16 @@ def test_price_files_must_be_there(tmp_path):
     assert load(tmp_path, "prices: [a.yaml]\n").price_files == (str(tmp_path / "a.yaml"),)
 
 
+def test_a_bare_word_among_the_prices_is_the_name_of_a_set(tmp_path):
+    assert load(tmp_path, "prices: [seed-page]\n").price_files == ("seed-page",)
+
+
+def test_the_journal_keeps_what_it_is_told(tmp_path):
+    settings = load(tmp_path, "journal: {durability: strict, keep: 0, keep_bytes: 1GiB, segment: 250ms}\n")
+    assert (settings.journal_durability, settings.journal_keep_s) == ("strict", 0.0)
+    assert (settings.journal_keep_bytes, settings.journal_segment_s) == (2**30, 0.25)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -173,6 +183,13 @@ def test_a_file_in_the_way_of_the_data_folder_is_named(tmp_path):
     (tmp_path / "d").write_text("")
     (message,) = said(tmp_path, "data_dir: d/e\n")
     assert message.startswith("taximeter.yaml:1: data_dir: must be a folder")
+
+
+def test_no_secret_shows_when_settings_are_printed(tmp_path):
+    text = "providers:\n  openai: {api_key: 'env:K'}\nstore: {password: 'env:P', reader: {password: 'env:P'}}\n"
+    shown = repr(load(tmp_path, text, {"K": "sk-hidden-1", "P": "pw-hidden-2"}))
+    assert "openai" in shown
+    assert "hidden" not in shown
 
 
 def test_the_kinds_of_the_test_are_those_asked_for():

@@ -1,9 +1,14 @@
 import os
+import re
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
-from proxy.config import ConfigError, find_config, load_settings
+from proxy.config.load import find_config, load_settings
+from proxy.config.problems import ConfigError
+from proxy.config.schema import Config, Section
 from tests.fakes.config_files import kinds, load
 
 
@@ -80,3 +85,38 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     file.write_text("")
     file.chmod(0)
     assert "permission denied" in problem(file, tmp_path)
+
+
+EXAMPLE = Path(__file__).parents[3] / "taximeter.yaml"
+
+
+def uncommented():
+    """The example with everything in it switched on: prose has one space behind its `#`, keys have none or several."""
+    lines = EXAMPLE.read_text().splitlines()
+    return "\n".join(re.sub(r"^#(?! \S)", "", line) for line in lines)
+
+
+def test_the_example_as_it_stands_is_the_defaults(tmp_path):
+    as_it_stands, defaults = load(tmp_path, EXAMPLE.read_text()), load(tmp_path, None)
+    assert msgspec.structs.replace(as_it_stands, config_file=None) == defaults
+
+
+def test_everything_in_the_example_can_be_switched_on(tmp_path):
+    names = re.findall(r"env:(\w+)", uncommented())
+    text = uncommented().replace("  listen: 127.0.0.1:8486\n", "").replace("openai-compatible", "openai")
+    settings = load(tmp_path, text, dict.fromkeys(names, "x"))
+    assert [p.name for p in settings.providers][-1] == "my-vllm"
+    assert settings.store.url == "https://clickhouse.example.com:8443"
+
+
+def test_the_example_names_every_key():
+    def keys(section):
+        for name, field in section.model_fields.items():
+            yield name
+            inner = get_args(field.annotation)[-1] if get_args(field.annotation) else field.annotation
+            if isinstance(inner, type) and issubclass(inner, Section):
+                yield from keys(inner)
+
+    example = uncommented()
+    missing = {key for key in keys(Config) if not re.search(rf"\b{key}:", example)}
+    assert missing == {"ca_file"}  # it stands beside verify, and names a file that the example does not have
