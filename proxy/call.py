@@ -12,7 +12,6 @@ from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
 
 if TYPE_CHECKING:
-    from proxy.core.headers import Changes
     from proxy.providers.base import Route
 
 _NO_FACTS = RequestFacts()
@@ -29,7 +28,6 @@ class Call:
         "client_gone",
         "exchange",
         "facts",
-        "header_changes",
         "method",
         "operation",
         "path",
@@ -63,7 +61,6 @@ class Call:
         self.route: Route = upstream.route(self.method, self.path)
         self.operation = self.route.operation
         self.caller = Caller()
-        self.header_changes: Changes = {}
         self.facts: RequestFacts = _NO_FACTS
         self.exchange: Exchange | None = None
         self.client_gone = False

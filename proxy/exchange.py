@@ -69,6 +69,7 @@ class Exchange:
         "_loop",
         "_relay",
         "_relays_continue",
+        "_unsent_head",
         "_waiters",
         "_watch",
         "continued",
@@ -79,7 +80,6 @@ class Exchange:
         "first_byte_ns",
         "first_content_ns",
         "head",
-        "head_sent_ns",
         "observer",
         "response_bytes",
         "tunnelled_bytes",
@@ -88,6 +88,7 @@ class Exchange:
     def __init__(
         self,
         client: ClientConnection,
+        loop: asyncio.AbstractEventLoop,
         *,
         http10: bool,
         keep_client: bool,
@@ -97,7 +98,7 @@ class Exchange:
         holds: Holds,
     ) -> None:
         self._client = client
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._http10 = http10
         self._keep_client = keep_client
         self._extra = extra_head
@@ -121,7 +122,7 @@ class Exchange:
         self.continued = False
         self.deadline_s = float("inf")
         self.first_byte_ns = 0
-        self.head_sent_ns = 0
+        self._unsent_head = b""
         self.first_content_ns = 0
         self.response_bytes = 0
         """Payload bytes of the provider's answer, framing not counted."""
@@ -178,8 +179,8 @@ class Exchange:
         if not self._http10:
             self._client.send(head.relayed + b"\r\n")
 
-    def on_head(self, head: ResponseHead) -> None:
-        """Send the head on, in the framing that the app and the editor need."""
+    def on_head(self, head: ResponseHead, *, more: bool) -> None:
+        """Send the head on, in the framing that the app and the editor need; with the body where that is there too."""
         self.first_byte_ns = time.monotonic_ns()
         self.head = head
         self._held = [] if self._holds(head) else None
@@ -191,8 +192,10 @@ class Exchange:
         if not self._keep_client and self._relay != "tunnel":
             pieces.append(b"Connection: close\r\n")
         pieces.append(b"\r\n")
-        self._send(b"".join(pieces))
-        self.head_sent_ns = time.monotonic_ns()
+        if more:
+            self._unsent_head = b"".join(pieces)
+        else:
+            self._send(b"".join(pieces))
         self.deadline_s = self._loop.time() + self._idle_limit_s
         if self._relay == "tunnel":
             self._client.begin_tunnel()
@@ -208,6 +211,8 @@ class Exchange:
         if client.writing_stopped and self._connection is not None:
             self._connection.pause_reading()
         self.deadline_s = self._loop.time() + self._idle_limit_s
+        if self._unsent_head:
+            self._send(b"")
         observer = self.observer
         if observer is None:
             return
@@ -342,6 +347,8 @@ class Exchange:
             self._send(chunk(data) if self._relay == "own_chunks" else data)
 
     def _send(self, data: bytes) -> None:
+        if self._unsent_head:
+            data, self._unsent_head = self._unsent_head + data, b""
         held = self._held
         if held is None:
             self._client.send(data)

@@ -13,15 +13,14 @@ from typing import Protocol
 from proxy.call import Call, attempt_record
 from proxy.core.coding import can_code
 from proxy.core.facts import AnswerHead, ResponseFacts
-from proxy.core.headers import Head, changed, credential_changes
 from proxy.core.query import without_parameter
-from proxy.core.tracing import trace_changes
 from proxy.core.usage_request import ask_for_usage
 from proxy.editing import UsageEditor
 from proxy.exchange import Editor, Exchange
 from proxy.ids import new_span_id
 from proxy.observer import Observer
 from proxy.replies import Reply, encode
+from proxy.request_head import RequestHead
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import LAST_CHUNK, ResponseHead, chunk
@@ -46,10 +45,11 @@ class Forwarder:
     """Sends calls to providers."""
 
     def __init__(self, losses: Losses, max_captured_bytes: int) -> None:
+        self.loop = asyncio.get_running_loop()
         self._losses = losses
         self._max_captured_bytes = max_captured_bytes
 
-    async def forward(self, call: Call, head: Head, body: bytes | None) -> bool:
+    async def forward(self, call: Call, head: RequestHead, body: bytes | None) -> bool:
         """Make the attempts of a call; returns whether the app's connection can carry another call."""
         asked = self._with_usage(call, head, body)
         if asked is not None:
@@ -62,9 +62,9 @@ class Forwarder:
         await attempt.run()
         return attempt.finish()
 
-    def _with_usage(self, call: Call, head: Head, body: bytes | None) -> bytes | None:
+    def _with_usage(self, call: Call, head: RequestHead, body: bytes | None) -> bytes | None:
         facts = call.facts
-        if body is None or not facts.streaming or facts.include_usage or b"content-encoding" in head.values:
+        if body is None or not facts.streaming or facts.include_usage or head.shared.content_encoding:
             return None
         if not call.upstream.asks_usage(call.path, call.query_text):
             return None
@@ -78,7 +78,9 @@ class Forwarder:
 class _Attempt:
     """One try at the target, with its request bytes, its exchange and its row."""
 
-    def __init__(self, owner: Forwarder, call: Call, head: Head, body: bytes | None, *, asked_usage: bool) -> None:
+    def __init__(
+        self, owner: Forwarder, call: Call, head: RequestHead, body: bytes | None, *, asked_usage: bool
+    ) -> None:
         self._owner = owner
         self._call = call
         self._body = body
@@ -90,7 +92,7 @@ class _Attempt:
         self._changes: list[str] = ["usage_requested"] if asked_usage else []
         self._exchange: Exchange | None = None
         self._error: UpstreamError | None = None
-        self._own_chunks = body is None and b"content-length" not in head.names
+        self._own_chunks = body is None and head.declared_length is None
         self._request_head = self._build_head(head)
 
     async def run(self) -> bool:
@@ -179,6 +181,7 @@ class _Attempt:
         settings = call.upstream.settings
         exchange = Exchange(
             request.client,
+            self._owner.loop,
             http10=request.http10,
             keep_client=request.keeps,
             extra_head=b"x-taximeter-call-id: %b\r\n" % call.call_id.encode("ascii"),
@@ -259,38 +262,38 @@ class _Attempt:
             return None
         return UsageEditor(head.content_encoding, keeps_null_usage=self._call.upstream.kind.keeps_null_usage)
 
-    def _build_head(self, head: Head) -> bytes:
-        call = self._call
+    def _build_head(self, head: RequestHead) -> bytes:
+        call, body = self._call, self._body
         upstream, request = call.upstream, call.request
-        changes = dict(call.header_changes)
         query = call.query
-        if upstream.credential is not None:
-            changes |= credential_changes(head, *upstream.credential)
-            if query and upstream.kind.credential_header == _QUERY_KEY_HEADER:
-                query = _mark(without_parameter(call.query_text, "key"))
-        if upstream.settings.traceparent:
-            changes |= trace_changes(call.trace, self._span_id)
-        if self._body is not None:
-            length = b"%d" % len(self._body)
-            declared = head.values.get(b"content-length")
-            if declared != length and (self._body or declared is not None or b"transfer-encoding" in head.values):
-                changes[b"content-length"] = length
-            if b"expect" in head.values:
-                changes[b"expect"] = None
-        fields = changed(head, changes)
+        if query and upstream.credential is not None and upstream.kind.credential_header == _QUERY_KEY_HEADER:
+            query = _mark(without_parameter(call.query_text, "key"))
+        lines = [
+            b"%b %b%b%b HTTP/1.1\r\nHost: %b\r\n"
+            % (
+                request.method.encode("ascii"),
+                upstream.origin.prefix,
+                call.raw_path,
+                query,
+                upstream.origin.host_header,
+            ),
+            head.shared.lines,
+            head.trace_lines(call.trace, self._span_id if upstream.settings.traceparent else None),
+        ]
         if self._own_chunks:
-            fields.append((b"Transfer-Encoding", b"chunked"))
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif body is None:
+            lines.append(b"Content-Length: %b\r\n" % (head.declared_length or b"0"))
+        elif body or head.declared_length is not None:
+            lines.append(b"Content-Length: %d\r\n" % len(body))
+        if body is None and head.expects_continue:
+            lines.append(b"Expect: 100-continue\r\n")
         if request.upgrade:
-            fields.append((b"Connection", b"Upgrade"))
-            fields.append((b"Upgrade", head.values.get(b"upgrade", b"websocket")))
-        lines = b"\r\n".join([b": ".join(field) for field in fields])
-        target = upstream.origin.prefix + call.raw_path + query
-        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n\r\n" % (
-            request.method.encode("ascii"),
-            target,
-            upstream.origin.host_header,
-            lines,
-        )
+            lines.append(
+                b"Connection: Upgrade\r\nUpgrade: %b\r\n" % head.shared.head.values.get(b"upgrade", b"websocket")
+            )
+        lines.append(b"\r\n")
+        return b"".join(lines)
 
 
 def _mark(query: str) -> bytes:

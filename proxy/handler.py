@@ -17,15 +17,15 @@ from policies.engine import CallFacts, Deny, decide
 from proxy.call import Call
 from proxy.core.coding import Decoder
 from proxy.core.facts import Dialect, RequestFacts
-from proxy.core.headers import Head, read_request_head
+from proxy.core.headers import read_request_head
 from proxy.core.identity import identify
 from proxy.core.query import query_value
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
-from proxy.core.tracing import trace_of
 from proxy.downstream.server import ClientRequest, PayloadBroken
 from proxy.forward import Forwarder
 from proxy.ids import new_call_id, new_span_id
 from proxy.replies import Reply, encode
+from proxy.request_head import RequestHead, RequestHeads
 from proxy.settings import Settings
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
@@ -64,7 +64,9 @@ class Handler:
         self, upstreams: Mapping[str, Upstream], journal: Journal, settings: Settings, fallback: Dialect
     ) -> None:
         self.calls: set[Call] = set()
-        self._upstreams = {name.encode("ascii"): upstream for name, upstream in upstreams.items()}
+        self._upstreams = {
+            name.encode("ascii"): (upstream, RequestHeads(upstream)) for name, upstream in upstreams.items()
+        }
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
@@ -85,9 +87,9 @@ class Handler:
         found = self._locate(request)
         if isinstance(found, Reply):
             return self._turn_away(request, call_id, found)
-        upstream, path, query = found
-        head = read_request_head(request.raw_headers)
-        call = Call(request, call_id, upstream, (path, query), _trace(head, call_id))
+        upstream, heads, path, query = found
+        head = heads.read(request.raw_headers)
+        call = Call(request, call_id, upstream, (path, query), head.trace(call_id, new_span_id()))
         request.client.flow = call
         self.calls.add(call)
         keep = False
@@ -108,15 +110,15 @@ class Handler:
         """Refuse what names no provider of ours; it is a call all the same, and on the books."""
         body_wanted = request.method != "HEAD"
         request.client.send(encode(reply, self._fallback, call_id, close=True, body_wanted=body_wanted))
-        head = read_request_head(request.raw_headers)
+        caller = identify(read_request_head(request.raw_headers)).caller
         self._journal.close_call(
             CallRecord(
                 v=RECORD_VERSION,
                 call_id=call_id,
                 started_at_ns=time.time_ns(),
                 duration_ns=0,
-                trace=_trace(head, call_id),
-                caller=identify(head).caller,
+                trace=TraceIds(trace_id=call_id, span_id=new_span_id()),
+                caller=caller,
                 provider="",
                 method=request.method,
                 path=str(request.target.partition(b"?")[0][:_PATH_LIMIT_BYTES], "utf-8", "replace"),
@@ -157,10 +159,11 @@ class Handler:
         done, _ = await asyncio.wait({self._drained}, timeout=limit_s)
         return bool(done)
 
-    async def _walk(self, call: Call, head: Head) -> bool:
-        identity = identify(head, query_value(call.query_text, "key") if b"key=" in call.query else None)
+    async def _walk(self, call: Call, head: RequestHead) -> bool:
+        identity = head.shared.identity
+        if identity.credential is None and b"key=" in call.query:
+            identity = identify(head.shared.head, query_value(call.query_text, "key"))
         call.caller = identity.caller
-        call.header_changes = identity.changes
         call.reasons.extend(identity.reasons)
         body = await self._read(call, head)
         decision = decide(
@@ -177,7 +180,7 @@ class Handler:
         self._journal.open_call(call.opened())
         return await self._forwarder.forward(call, head, body)
 
-    def _locate(self, request: ClientRequest) -> tuple[Upstream, bytes, bytes] | Reply:
+    def _locate(self, request: ClientRequest) -> tuple[Upstream, RequestHeads, bytes, bytes] | Reply:
         """The provider that a request target names, and path and query as they go there, byte for byte."""
         target = request.target
         if request.method == "CONNECT" or not target.startswith(b"/"):
@@ -189,21 +192,22 @@ class Handler:
             )
         path, mark, query = target.partition(b"?")
         name, slash, rest = path[1:].partition(b"/")
-        upstream = self._upstreams.get(name)
-        if upstream is None:
-            known = ", ".join(sorted(str(n, "ascii") for n in self._upstreams))
+        known = self._upstreams.get(name)
+        if known is None:
+            names = ", ".join(sorted(str(n, "ascii") for n in self._upstreams))
             return Reply(
                 status=404,
                 code="unknown_provider",
-                message=f"no provider has this name; the path must begin with one of: {known}",
+                message=f"no provider has this name; the path must begin with one of: {names}",
             )
+        upstream, heads = known
         if upstream.origin.prefix and _leaves_prefix(rest):
             return Reply(
                 status=400, code="bad_target", message="dot segments are not allowed below a base URL with a path"
             )
-        return upstream, (slash or b"/") + rest, mark + query
+        return upstream, heads, (slash or b"/") + rest, mark + query
 
-    async def _read(self, call: Call, head: Head) -> bytes | None:
+    async def _read(self, call: Call, head: RequestHead) -> bytes | None:
         """The request body when somebody has to read it; None when it streams through unread."""
         body = call.request.body
         dialect = call.route.dialect
@@ -218,11 +222,11 @@ class Handler:
             call.facts = self._facts(dialect, head, data)
         return data
 
-    async def _collect(self, call: Call, head: Head) -> bytes:
-        declared = head.values.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > self._max_request_bytes:
+    async def _collect(self, call: Call, head: RequestHead) -> bytes:
+        declared = head.declared_length
+        if declared is not None and declared.isdigit() and int(declared) > self._max_request_bytes:
             raise Refused(self._too_large)
-        if head.values.get(b"expect", b"").lower() == b"100-continue":
+        if head.expects_continue:
             call.request.client.send(_CONTINUE)
         pieces: list[bytes] = []
         size = 0
@@ -240,10 +244,10 @@ class Handler:
             raise Refused(reply) from error
         return b"".join(pieces)
 
-    def _facts(self, dialect: Dialect, head: Head, data: bytes) -> RequestFacts:
-        coding = head.values.get(b"content-encoding")
+    def _facts(self, dialect: Dialect, head: RequestHead, data: bytes) -> RequestFacts:
+        coding = head.shared.content_encoding
         if coding:
-            decoder = Decoder(str(coding, "latin-1"), self._max_request_bytes, self._max_request_bytes)
+            decoder = Decoder(coding, self._max_request_bytes, self._max_request_bytes)
             data = decoder.feed(data) + decoder.finish()
             if decoder.failed:
                 self._journal.lose(f"request_{decoder.failed}")
@@ -263,14 +267,6 @@ class Handler:
             encode(reply, call.route.error_dialect, call.call_id, close=close, body_wanted=call.method != "HEAD")
         )
         return not close
-
-
-def _trace(head: Head, call_id: str) -> TraceIds:
-    if b"traceparent" not in head.values:
-        return TraceIds(trace_id=call_id, span_id=new_span_id())
-    return trace_of(
-        head.all_values(b"traceparent"), head.all_values(b"tracestate"), trace_id=call_id, span_id=new_span_id()
-    )
 
 
 def _leaves_prefix(rest: bytes) -> bool:

@@ -17,8 +17,8 @@ class Sink(Protocol):
     def on_interim(self, head: ResponseHead) -> None:
         """A 1xx answer before the final one (not 101)."""
 
-    def on_head(self, head: ResponseHead) -> None:
-        """The head of the final answer."""
+    def on_head(self, head: ResponseHead, *, more: bool) -> None:
+        """The head of the final answer; `more` says that bytes of the body follow in the same step."""
 
     def on_data(self, raw: bytes, pieces: list[bytes] | None) -> None:
         """Bytes of the body as they stand on the wire; `pieces` are those of the payload when it is chunked."""
@@ -176,8 +176,9 @@ class Connection(asyncio.Protocol):
         self._head = head
         self._left = head.length
         self._body = ChunkedBody() if head.framing == "chunked" else None
-        sink.on_head(head)
-        if head.framing == "none" or (head.framing == "length" and not head.length):
+        no_body = head.framing == "none" or (head.framing == "length" and not head.length)
+        sink.on_head(head, more=bool(data) and not no_body)
+        if no_body:
             self._complete(sink, head, surplus=bool(data))
         elif data:
             self._take_body(sink, head, data)

@@ -42,12 +42,12 @@ async def test_the_provider_gets_path_query_headers_and_body_as_they_were_sent()
         assert lines[0] == b"POST /v1/chat/completions/..//%2f?a=%20&a=b&= HTTP/1.1"
         assert lines[1] == b"Host: 127.0.0.1:%d" % upstream.port
         assert [line for line in lines[2:] if not line.startswith(b"traceparent")] == [
-            b"Content-Length: %d" % len(body),
             b"X-Twice: 1",
             b"x-twice: 2",
             b"User-Agent: odd",
             b"Authorization: Bearer sk-app",
             b"Accept-Encoding: br",
+            b"Content-Length: %d" % len(body),
         ]
         assert sent == body
         assert worker.journal.closed[0].caller.team == "search"

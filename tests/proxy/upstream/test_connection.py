@@ -38,7 +38,7 @@ class Script:
     def on_interim(self, head: ResponseHead) -> None:
         self.heard.append(("interim", head.status))
 
-    def on_head(self, head: ResponseHead) -> None:
+    def on_head(self, head: ResponseHead, *, more: bool) -> None:
         self.heard.append(("head", head.status))
 
     def on_data(self, raw: bytes, pieces: list[bytes] | None) -> None:

@@ -1,0 +1,118 @@
+"""The head of a request: read once for all requests of an app that differ in nothing but length and trace.
+
+An SDK sends the same dozen headers with every call. Sorting them, finding the caller and writing them out for the
+provider is done at first sight and remembered by the headers themselves; the few fields that differ from call to call
+are kept out of the key. Measured on the small call: 9 us less of 89.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from proxy.core.headers import Head, Headers, changed, credential_changes, read_request_head
+from proxy.core.identity import Identity, identify
+from proxy.core.record import TraceIds
+from proxy.core.tracing import format_traceparent, trace_of
+from proxy.upstream.provider import Upstream
+
+_REMEMBERED = 1024
+"""Different apps and keys; at a kilobyte or two each."""
+_LARGEST_REMEMBERED_BYTES = 8192
+_VARYING = frozenset({b"content-length", b"traceparent", b"tracestate", b"expect"})
+
+
+class SharedHead(msgspec.Struct, frozen=True):
+    """What all requests with the same headers have in common."""
+
+    head: Head
+    """The sorted headers, less those that vary."""
+    identity: Identity
+    lines: bytes
+    """The header lines as the provider gets them, credential and baggage already changed, each with its line end."""
+    content_encoding: str
+    """Of the request body; empty for none."""
+
+
+class RequestHead:
+    """The head of one request."""
+
+    __slots__ = ("declared_length", "shared", "varying")
+
+    def __init__(self, shared: SharedHead, varying: Headers) -> None:
+        self.shared = shared
+        self.varying = varying
+        """The fields that differ from call to call, names in lower case."""
+        self.declared_length: bytes | None = None
+        """`Content-Length` as it was sent."""
+        for name, value in varying:
+            if name == b"content-length":
+                self.declared_length = value
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the app waits for `100 Continue` before it sends its body."""
+        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.varying)
+
+    def trace(self, call_id: str, span_id: str) -> TraceIds:
+        """Ids of the call: a child of the app's span, or a trace of its own that is named like the call."""
+        parents = [value for name, value in self.varying if name == b"traceparent"]
+        if not parents:
+            return TraceIds(trace_id=call_id, span_id=span_id)
+        states = [value for name, value in self.varying if name == b"tracestate"]
+        return trace_of(parents, states, trace_id=call_id, span_id=span_id)
+
+    def trace_lines(self, ids: TraceIds, attempt_span_id: str | None) -> bytes:
+        """Trace context for the provider: our own span as parent, or the app's own words where it is not ours to touch.
+
+        Args:
+            ids: of the call.
+            attempt_span_id: span of the attempt; None leaves the app's context as it came.
+        """
+        if attempt_span_id is None:
+            return b"".join(b"%b: %b\r\n" % f for f in self.varying if f[0] in {b"traceparent", b"tracestate"})
+        line = b"traceparent: %b\r\n" % format_traceparent(ids.trace_id, attempt_span_id, sampled=ids.sampled)
+        if ids.parent_span_id:
+            line += b"".join(b"%b: %b\r\n" % field for field in self.varying if field[0] == b"tracestate")
+        return line
+
+
+class RequestHeads:
+    """Reads request heads for one provider, and remembers what they share."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._known: OrderedDict[tuple[tuple[bytes, bytes], ...], SharedHead] = OrderedDict()
+
+    def read(self, fields: tuple[tuple[bytes, bytes], ...]) -> RequestHead:
+        """Take a request's header fields apart."""
+        varying: Headers = []
+        constant: list[tuple[bytes, bytes]] = []
+        for field in fields:
+            name = field[0].lower()
+            if name in _VARYING:
+                varying.append((name, field[1]))
+            else:
+                constant.append(field)
+        key = tuple(constant)
+        shared = self._known.get(key)
+        if shared is None:
+            shared = self._share(key)
+        return RequestHead(shared, varying)
+
+    def _share(self, fields: tuple[tuple[bytes, bytes], ...]) -> SharedHead:
+        head = read_request_head(fields)
+        identity = identify(head)
+        changes = dict(identity.changes)
+        if self._upstream.credential is not None:
+            changes |= credential_changes(head, *self._upstream.credential)
+        shared = SharedHead(
+            head=head,
+            identity=identity,
+            lines=b"".join(b"%b: %b\r\n" % field for field in changed(head, changes)),
+            content_encoding=str(head.values.get(b"content-encoding", b""), "latin-1"),
+        )
+        if sum(len(name) + len(value) for name, value in fields) <= _LARGEST_REMEMBERED_BYTES:
+            self._known[fields] = shared
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return shared
