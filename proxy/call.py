@@ -26,6 +26,7 @@ class Call:
         "call_id",
         "caller",
         "client_gone",
+        "dialect_name",
         "exchange",
         "facts",
         "method",
@@ -60,6 +61,7 @@ class Call:
         self.trace = trace
         self.route: Route = upstream.route(self.method, self.path)
         self.operation = self.route.operation
+        self.dialect_name = self.route.dialect.name if self.route.dialect is not None else ""
         self.caller = Caller()
         self.facts: RequestFacts = _NO_FACTS
         self.exchange: Exchange | None = None
@@ -153,11 +155,6 @@ class Call:
         )
 
     @property
-    def dialect_name(self) -> str:
-        """Name of the dialect that reads this call; empty when nobody does."""
-        return self.route.dialect.name if self.route.dialect is not None else ""
-
-    @property
     def model_requested(self) -> str:
         """The model that the app asked for, in its body or its path."""
         return self.facts.model or self.route.model or ""
@@ -214,20 +211,10 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         usage=facts.usage,
         provider_cost=facts.provider_cost,
         response_id=facts.response_id or "",
-        provider_request_id=_request_id(kind.request_id_headers, exchange),
+        provider_request_id=head.first(call.upstream.request_id_names) if head is not None else "",
         changes=changes,
         unread=facts.unread or "",
     )
-
-
-def _request_id(names: tuple[str, ...], exchange: Exchange | None) -> str:
-    if exchange is None or exchange.head is None:
-        return ""
-    for name in names:
-        value = exchange.head.header(name.encode("ascii"))
-        if value:
-            return value
-    return ""
 
 
 def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError | None) -> tuple[str, ErrorFacts | None]:

@@ -126,6 +126,8 @@ class _Attempt:
             facts = exchange.observer.finish(clean=exchange.error is None and not call.client_gone)
         keep = self._answer(exchange)
         self._record(facts)
+        # The exchange calls back into this attempt: without the cut every call would wait for the garbage collector.
+        self._exchange = call.exchange = None
         return keep
 
     def _answer(self, exchange: Exchange | None) -> bool:

@@ -58,15 +58,20 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     keep_alive: bool
     """Whether the connection may carry another call after this one."""
 
-    def header(self, name: bytes) -> str:
-        """The first value of a header, by its lower-case name; empty when it is not there."""
-        found = _header_pattern(name).search(self.raw)
-        return str(found[1], "latin-1") if found else ""
+    def first(self, names: tuple[bytes, ...]) -> str:
+        """The value of the first of these headers (lower-case names, best first) that is there; empty when none is."""
+        found = _header_pattern(names).findall(self.raw) if names else ()
+        if not found:
+            return ""
+        if len(found) > 1:
+            found.sort(key=lambda header: names.index(header[0].lower()))
+        return str(found[0][1], "latin-1")
 
 
 @cache
-def _header_pattern(name: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
+def _header_pattern(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    either = b"|".join(re.escape(name) for name in names)
+    return re.compile(rb"\r\n(" + either + rb"):[ \t]*([^\r\n]+?)[ \t]*(?=\r\n)", re.IGNORECASE)
 
 
 def split_head(buffer: bytes | bytearray) -> int:

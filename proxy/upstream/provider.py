@@ -24,6 +24,7 @@ class Upstream:
         """Header name and whole value of the operator's key; None lets the app's own key pass."""
         if settings.api_key is not None:
             self.credential = (kind.credential_header, kind.credential_scheme + settings.api_key)
+        self.request_id_names = tuple(name.encode("ascii") for name in kind.request_id_headers)
         self.refuses_usage = False
         """Learned: it answered that it does not know `stream_options`; it is not asked for usage again."""
         self.route = lru_cache(_ROUTES_KEPT)(kind.route)

@@ -132,11 +132,12 @@ def test_an_endless_head_is_given_up():
         split_head(b"HTTP/1.1 200 OK\r\nA: " + b"b" * MAX_HEAD_BYTES)
 
 
-def test_a_header_is_found_by_its_lower_case_name():
-    parsed = parse_head(head("Request-Id:  req_1 ", "X-Request-Id: other"), method="GET")
+def test_the_best_of_several_headers_is_found_by_lower_case_names():
+    parsed = parse_head(head("X-Request-Id: second", "Empty: ", "Request-Id:  req_1 "), method="GET")
 
-    assert parsed.header(b"request-id") == "req_1"
-    assert parsed.header(b"absent") == ""
+    assert parsed.first((b"request-id", b"x-request-id")) == "req_1"
+    assert parsed.first((b"empty", b"x-request-id")) == "second"
+    assert parsed.first((b"absent",)) == parsed.first(()) == ""
 
 
 payloads = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
