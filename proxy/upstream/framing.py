@@ -71,7 +71,7 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
 @cache
 def _header_pattern(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
     either = b"|".join(re.escape(name) for name in names)
-    return re.compile(rb"\r\n(" + either + rb"):[ \t]*([^\r\n]+?)[ \t]*(?=\r\n)", re.IGNORECASE)
+    return re.compile(rb"\r\n(" + either + rb"):[ \t]*([^ \t\r\n][^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 
 
 def split_head(buffer: bytes | bytearray) -> int:
