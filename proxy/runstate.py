@@ -23,6 +23,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     listen: Listen
     admin: Listen
     store_url: str
+    currencies: dict[str, str] = {}
+    """Provider -> currency of its bill, where it is not its host's: the demo's providers all have one host."""
     processes: list[dict[str, Any]] = []
     """As `proxy.supervisor.Supervisor.processes` words them."""
 
@@ -51,10 +53,14 @@ def read_state(settings: Settings) -> RunState | None:
 
 
 def as_running(settings: Settings, state: RunState | None) -> Settings:
-    """The settings with the addresses in use: the file may leave them open (port 0), or name others by now."""
+    """The settings with the addresses and currencies in use; the file may leave them open, or say otherwise by now."""
     if state is None:
         return settings
     store = settings.store
     if store.embedded:
         store = msgspec.structs.replace(store, url=state.store_url)
-    return msgspec.structs.replace(settings, listen=state.listen, admin=state.admin, store=store)
+    providers = tuple(
+        msgspec.structs.replace(provider, currency=state.currencies.get(provider.name, provider.currency))
+        for provider in settings.providers
+    )
+    return msgspec.structs.replace(settings, listen=state.listen, admin=state.admin, store=store, providers=providers)

@@ -57,7 +57,15 @@ class Answer:
         self._connection.close()
 
 
-def ask(store: StoreSettings, sql: str, *, answer_format: str, write: bool = False, timeout_s: float = 30.0) -> Answer:
+def ask(
+    store: StoreSettings,
+    sql: str,
+    *,
+    answer_format: str,
+    write: bool = False,
+    anywhere: bool = False,
+    timeout_s: float = 30.0,
+) -> Answer:
     """Run one statement as the read-only user, or as the other one when `write` is set.
 
     Args:
@@ -65,6 +73,7 @@ def ask(store: StoreSettings, sql: str, *, answer_format: str, write: bool = Fal
         sql: the statement; a FORMAT of its own wins over `answer_format`.
         answer_format: a format name of ClickHouse, such as `JSONCompact`.
         write: whether the statement may change anything.
+        anywhere: whether it concerns the server alone, and is to work before there is a database of ours.
         timeout_s: how long the store may be silent, in seconds.
 
     Raises:
@@ -72,7 +81,9 @@ def ask(store: StoreSettings, sql: str, *, answer_format: str, write: bool = Fal
     """
     url = urlsplit(store.url)
     user = (store.user, store.password) if write else (store.reader_user, store.reader_password)
-    parameters = {"database": store.database, "default_format": answer_format}
+    parameters = {"default_format": answer_format}
+    if not anywhere:
+        parameters["database"] = store.database
     if not write and store.reader_user == store.user:
         parameters["readonly"] = "1"
     connection = _connection(store, timeout_s)

@@ -135,7 +135,7 @@ def look_at_store(store: StoreSettings, schema_wanted: int) -> StoreStatus:
     known = StoreStatus(url=store.url, embedded=store.embedded, reachable=False, schema_wanted=schema_wanted)
     before_s = time.time()
     try:
-        version, store_ms = _first_row(store, _HELLO)
+        version, store_ms = _first_row(store, _HELLO, anywhere=True)
     except StoreError as error:
         return msgspec.structs.replace(known, error=str(error))
     middle_s = (before_s + time.time()) / 2
@@ -152,8 +152,8 @@ def look_at_store(store: StoreSettings, schema_wanted: int) -> StoreStatus:
     )
 
 
-def _first_row(store: StoreSettings, sql: str) -> list[Any]:
-    with ask(store, sql, answer_format="JSONCompact", timeout_s=_STORE_TIMEOUT_S) as answer:
+def _first_row(store: StoreSettings, sql: str, *, anywhere: bool = False) -> list[Any]:
+    with ask(store, sql, answer_format="JSONCompact", anywhere=anywhere, timeout_s=_STORE_TIMEOUT_S) as answer:
         data = answer.read()
     try:
         row: list[Any] = msgspec.json.decode(data)["data"][0]

@@ -22,6 +22,7 @@ EMBEDDED_USER = "taximeter"
 _PROVIDER_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 _AUTO_WORKERS = 4
+_EMBEDDED_ONLY = frozenset({"listen", "max_memory_bytes", "max_queries"})
 
 
 class Builder:
@@ -143,9 +144,11 @@ class Builder:
                 embedded=True,
                 reader_user=store.reader.user or "reader",
                 reader_password=reader_password or "",
+                max_memory_bytes=store.max_memory_bytes or 0,
+                max_queries=store.max_queries,
             )
-        if "listen" in store.model_fields_set:
-            self._report.add(("store", "listen"), "belongs to the embedded store; remove it or store.url")
+        for key in sorted(_EMBEDDED_ONLY & store.model_fields_set):
+            self._report.add(("store", key), "belongs to the embedded store; remove it or store.url")
         user = store.user or "default"
         return StoreSettings(
             url=store.url,

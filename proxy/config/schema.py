@@ -104,6 +104,9 @@ class StoreConfig(Section):
     reader: ReaderConfig = ReaderConfig()
     tls: TlsConfig = TlsConfig()
     listen: Address = Listen("127.0.0.1", 8486)
+    max_memory_bytes: SizeBytes | None = None
+    """What the embedded engine may hold; None: a quarter of the machine or container, from 1 to 4 GiB."""
+    max_queries: Annotated[int, Field(ge=1, le=1000)] = 8
 
 
 class LimitsConfig(Section):

@@ -16,6 +16,7 @@ configure("worker-0")
 structlog.get_logger().info("started", port=8484, path={1})
 logging.getLogger("aiohttp.server").error("odd %s", "request")
 logging.getLogger("chatty").info("not wanted")
+logging.getLogger("urllib3.connectionpool").warning("Retrying")
 warnings.warn("old")
 try:
     1 / 0

@@ -17,6 +17,7 @@ STATE = RunState(
     listen=Listen("127.0.0.1", 1),
     admin=Listen("127.0.0.1", 2),
     store_url="http://127.0.0.1:3",
+    currencies={"minimax-cn": "CNY"},
     processes=[{"name": "worker-0", "pid": 7}],
 )
 
@@ -54,9 +55,10 @@ def test_a_state_that_cannot_be_written_is_survived(tmp_path):
     assert not settings.data_dir.exists()
 
 
-def test_the_addresses_in_use_replace_the_configured_ones(settings):
+def test_the_addresses_and_currencies_in_use_replace_the_configured_ones(settings):
     running = as_running(settings, STATE)
     assert (running.listen, running.admin, running.store.url) == (STATE.listen, STATE.admin, STATE.store_url)
+    assert {p.name: p.currency for p in running.providers} == {"minimax": None, "minimax-cn": "CNY", "openai": None}
     assert as_running(settings, None) == settings
 
 

@@ -33,6 +33,13 @@ def test_where_one_user_does_both_reads_are_held_to_reading():
     assert [asked.get("readonly") for asked in clickhouse.asked] == ["1", None]
 
 
+def test_a_question_to_the_server_alone_names_no_database():
+    with fake_clickhouse() as clickhouse:
+        clickhouse.answers["SELECT"] = TWO_ROWS
+        ask(clickhouse.settings, "SELECT version()", answer_format="CSV", anywhere=True).read()
+    assert "database" not in clickhouse.asked[0]
+
+
 def test_what_the_store_says_against_it_comes_with_its_code():
     with fake_clickhouse() as clickhouse, pytest.raises(StoreError, match="no such table") as raised:
         ask(clickhouse.settings, "SELECT * FROM nowhere", answer_format="CSV")

@@ -174,6 +174,12 @@ def test_listen_of_the_embedded_store_beside_a_url_is_refused(tmp_path):
     assert message.startswith("taximeter.yaml:3: store.listen: belongs to the embedded store")
 
 
+def test_the_embedded_store_takes_its_limits(tmp_path):
+    store = load(tmp_path, "store: {max_memory_bytes: 2GiB, max_queries: 3}\n").store
+    assert (store.max_memory_bytes, store.max_queries) == (2 * 2**30, 3)
+    assert load(tmp_path, None).store.max_memory_bytes == 0
+
+
 def test_data_dir_starts_at_the_folder_of_the_file(tmp_path):
     assert load(tmp_path, "data_dir: ./d\n").data_dir == tmp_path / "d"
     assert load(tmp_path, "data_dir: /abs/d\n").data_dir.is_absolute()

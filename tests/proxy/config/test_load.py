@@ -103,7 +103,9 @@ def test_the_example_as_it_stands_is_the_defaults(tmp_path):
 
 def test_everything_in_the_example_can_be_switched_on(tmp_path):
     names = re.findall(r"env:(\w+)", uncommented())
-    text = uncommented().replace("  listen: 127.0.0.1:8486\n", "").replace("openai-compatible", "openai")
+    text = re.sub(r"  (listen: 127.0.0.1:8486|max_memory_bytes.*|max_queries.*)\n", "", uncommented()).replace(
+        "openai-compatible", "openai"
+    )
     settings = load(tmp_path, text, dict.fromkeys(names, "x"))
     assert [p.name for p in settings.providers][-1] == "my-vllm"
     assert settings.store.url == "https://clickhouse.example.com:8443"
