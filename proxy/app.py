@@ -1,0 +1,241 @@
+"""The wiring: what each process of a Taximeter runs, and where its answers come from.
+
+The only module that reaches the exporters. Each role imports its own libraries inside its function. That is the point
+of having processes: a worker has no room for the recorder's ClickHouse driver, and nobody but the store loads a
+database engine.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import uvloop
+
+from proxy.child import Role, live
+from proxy.logs import configure
+from proxy.providers import PROVIDERS
+from proxy.runlock import hold_child_lock
+from proxy.runstate import read_state
+from proxy.settings import Settings
+
+if TYPE_CHECKING:
+    from exporters.recorder.status import RecorderStatus
+    from exporters.reports.answers import Format, Told
+    from proxy.admin.status import JournalStatus, Status
+    from proxy.core.price import Listing
+    from proxy.prices.pricer import Pricer
+
+_STORE_PATIENCE_S = 3.0
+_DEMO_SEED = 7
+_DEMO_CALLS_PER_S = 8.0
+"""At the busiest hour of the demo's day; a full picture within a minute, and a machine that stays quiet."""
+
+
+async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from exporters.journal.names import new_instance
+    from exporters.journal.writer import Journal
+    from proxy.worker import run_worker
+
+    journal = Journal(
+        settings.journal_dir,
+        new_instance(f"worker-{slot}"),
+        segment_s=settings.journal_segment_s,
+        segment_bytes=settings.journal_segment_bytes,
+        durability=settings.journal_durability,
+        call_later=asyncio.get_running_loop().call_later,
+    )
+    try:
+        await run_worker(settings, journal, stop, lambda _port: on_ready())
+    finally:
+        journal.close()
+
+
+async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from exporters.clickhouse.sink import ClickHouseSink
+    from exporters.recorder.recorder import run_recorder
+    from exporters.recorder.status import RecorderStatus
+    from proxy.admin.app import admin_app, serve_admin
+
+    pricer = _pricer(settings)
+    known = RecorderStatus()
+    recording, serving, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def status() -> "Status":
+        return await asyncio.to_thread(_status, settings, _journal_as_told(known), told_by="recorder")
+
+    async def tell_ready() -> None:
+        await recording.wait()
+        await serving.wait()
+        await asyncio.to_thread(_prepare_store, settings)
+        on_ready()
+
+    async with asyncio.TaskGroup() as tasks:
+        # The admin port outlives the recorder's drain: that is when people look.
+        tasks.create_task(serve_admin(settings.admin, admin_app(status, hosts=settings.admin_hosts), over, serving.set))
+        telling = tasks.create_task(tell_ready())
+        try:
+            sinks = [ClickHouseSink(settings)]
+            await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
+        finally:
+            over.set()
+            telling.cancel()
+
+
+def _prepare_store(settings: Settings) -> None:
+    """Wait for a moment for the store to come up with our tables in it, so that whoever is told `ready` can ask it.
+
+    Calls go on without it: one that stays away is the recorder's business.
+    """
+    from exporters.clickhouse.sink import ClickHouseSink
+    from exporters.recorder.ports import SinkUnavailableError
+
+    sink = ClickHouseSink(settings)
+    deadline_s = time.monotonic() + _STORE_PATIENCE_S
+    while time.monotonic() < deadline_s:
+        try:
+            sink.check()
+        except SinkUnavailableError:
+            time.sleep(0.1)
+        else:
+            break
+    sink.close()
+
+
+async def _store(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from exporters.store.server import serve_store
+
+    await serve_store(settings, stop, on_ready)
+
+
+async def _sandbox(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from proxy.sandbox.server import serve_sandbox
+
+    if settings.sandbox is None:
+        raise ValueError("the settings name no sandbox")
+    listen = settings.sandbox
+    await serve_sandbox(listen.host, listen.port, _DEMO_SEED, stop, lambda _port: on_ready())
+
+
+async def _traffic(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from proxy.sandbox.traffic import run_traffic
+
+    on_ready()
+    await run_traffic(settings.listen.url, _DEMO_SEED, stop, _DEMO_CALLS_PER_S)
+
+
+_ROLES: dict[str, tuple[Role, Callable[[], asyncio.AbstractEventLoop] | None]] = {
+    "worker": (_worker, uvloop.new_event_loop),
+    "recorder": (_recorder, None),
+    "store": (_store, None),
+    "sandbox": (_sandbox, None),
+    "traffic": (_traffic, None),
+}
+"""Role -> what it runs, and the event loop it runs on (None: asyncio's own)."""
+
+
+def run_child(role: str, settings: Settings, slot: int) -> int:
+    """Be the process of a role until told to stop; its exit status. An unknown role is a KeyError."""
+    chosen, loop_factory = _ROLES[role]
+    configure(f"{role}-{slot}")
+    hold_child_lock(settings.run_dir)
+    return live(chosen, settings, slot, loop_factory=loop_factory)
+
+
+# --- what the command line and the admin port ask -------------------------------------------------------------------
+
+
+def status_of(settings: Settings) -> "Status":
+    """How everything is doing, from the recorder if one runs, else from the disk. Blocks for some seconds at most."""
+    from proxy.admin.status import fetch
+
+    told = fetch(settings.admin) if read_state(settings) else None
+    return told or _status(settings, _journal_on_disk(settings), told_by="disk")
+
+
+def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Format") -> "Told":
+    """The answer to a question about the calls; what is wrong is part of the answer.
+
+    Args:
+        settings: of the Taximeter whose store is asked.
+        asked: the fields of `exporters.reports.answers.Asked`.
+        answer_format: how the report is to be written.
+    """
+    from exporters.reports.answers import Asked, Reports
+    from exporters.reports.store import StoreReader
+
+    pricer = _pricer(settings)
+
+    def list_prices(provider: str, kind: str, host: str, model: str, at_ns: int) -> "Listing | None":
+        return pricer.listing(kind, host, model, at_ns, provider=provider)
+
+    reader = StoreReader(settings.store)
+    try:
+        return Reports(reader, list_prices).tell(Asked(**asked), answer_format, datetime.now(UTC))
+    finally:
+        reader.close()
+
+
+def _status(settings: Settings, journal: "JournalStatus", *, told_by: Literal["recorder", "disk"]) -> "Status":
+    from exporters.schema.migrations import load_migrations
+    from proxy.admin.status import gather
+
+    return gather(settings, journal, max(m.version for m in load_migrations()), told_by=told_by)
+
+
+def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
+    from proxy.admin.status import JournalStatus, SinkState
+
+    return JournalStatus(
+        segments=known.journal_segments,
+        bytes=known.journal_bytes,
+        lag_s=known.journal_oldest_s,
+        losses=dict(known.losses),
+        quarantined=dict(known.quarantine),
+        sinks={
+            name: SinkState(
+                reachable=sink.reachable,
+                lag_s=sink.lag_s,
+                failures=sink.failures,
+                last_error=sink.last_error,
+                counts=dict(sink.counts),
+            )
+            for name, sink in known.sinks.items()
+        },
+    )
+
+
+def _journal_on_disk(settings: Settings) -> "JournalStatus":
+    from exporters.journal.quarantine import Quarantine
+    from exporters.journal.reader import instances, list_segments
+    from exporters.recorder.state import State
+    from proxy.admin.status import JournalStatus
+
+    folder = settings.journal_dir
+    found = [segment.path for name in instances(folder) for segment in list_segments(folder, name).sealed.values()]
+    sizes = [path.stat() for path in found if path.exists()]
+    losses: dict[str, int] = {}
+    if (memory := settings.run_dir / "recorder.sqlite").is_file():
+        state = State(memory)
+        losses = state.losses()
+        state.close()
+    return JournalStatus(
+        segments=len(sizes),
+        bytes=sum(stat.st_size for stat in sizes),
+        lag_s=max([0.0, *(time.time() - stat.st_mtime for stat in sizes)]),
+        losses=losses,
+        quarantined=Quarantine(folder).counts(),
+    )
+
+
+def _pricer(settings: Settings) -> "Pricer":
+    from proxy.prices.library import PriceLibrary
+    from proxy.prices.load import load_book
+    from proxy.prices.pricer import Pricer
+
+    return Pricer(
+        [load_book(settings.price_files), PriceLibrary()],
+        host_currencies={host: code for provider in PROVIDERS for host, code in provider.currencies.items()},
+        provider_currencies={p.name: p.currency for p in settings.providers if p.currency},
+    )
