@@ -21,8 +21,6 @@ BOM = b"\xef\xbb\xbf"
 
 Buffer = bytes | bytearray
 
-_USUAL_STARTS = (b"data: ", b"event: ")
-
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event as it stood in the stream."""
@@ -59,17 +57,11 @@ class EventSplitter:
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes; give the events that are complete with them."""
         held = self._held
-        if (
-            not held
-            and data.startswith(_USUAL_STARTS)
-            and data.find(b"\n\n") == len(data) - 2
-            and b"\r" not in data
-            and len(data) <= self._max_bytes
-            and self.failed is None
-        ):
-            # The usual chunk of a chat is one whole event.
-            self._begun = True
-            return [_plain_event(data)]
+        if not held and self.failed is None:
+            usual = _usual_event(data)
+            if usual is not None and len(data) <= self._max_bytes:
+                self._begun = True
+                return [usual]
         if not data:
             return []
         if self.failed is not None:
@@ -115,7 +107,8 @@ class EventSplitter:
                 end = blank + 2
             if end - start > self._max_bytes:
                 break
-            events.append(_plain_event(data[start:end]))
+            raw = data[start:end]
+            events.append(_usual_event(raw) or _event(raw))
             start = end
         self._hold(data, start, max(start, data.rfind(b"\n") + 1), size)
         return events
@@ -159,15 +152,23 @@ class EventSplitter:
         self._searched = searched - start
 
 
-def _plain_event(raw: bytes) -> Event:
-    """The quick way for an event of one `data` line, with or without an `event` line before it, ending with LF LF."""
+def _usual_event(raw: bytes) -> Event | None:
+    """The quick way for the usual chunk of a chat: one whole event with one line of data. None for anything else."""
     at, name = 0, b""
+    end = raw.find(b"\n")
     if raw.startswith(b"event: "):
-        at = raw.find(b"\n") + 1
-        name = raw[7 : at - 1]
-    if raw.startswith(b"data: ", at) and raw.find(b"\n", at) == len(raw) - 2:
-        return Event(raw, raw[at + 6 : -2] or None, name)
-    return _event(raw)
+        name = raw[7:end]
+        at = end + 1
+        end = raw.find(b"\n", at)
+    if not raw.startswith(b"data: ", at):
+        return None
+    cr = raw.find(b"\r")
+    if cr < 0:
+        # The first LF is the last byte but one, and the last byte is one too: a line and a blank line.
+        return Event(raw, raw[at + 6 : -2] or None, name) if end == len(raw) - 2 and raw[-1] == 0x0A else None
+    if at == 0 and cr == end - 1 == len(raw) - 4 and raw.endswith(b"\r\n\r\n"):
+        return Event(raw, raw[6:-4] or None)
+    return None
 
 
 def _event(raw: bytes, *, skip: int = 0, complete: bool = True) -> Event:
