@@ -34,11 +34,7 @@ demo: $(RUN_STAMP) ## Start it against the sandbox provider, with live traffic; 
 	@exec $(VENV)/bin/taximeter serve --demo $(ARGS)
 
 .PHONY: test
-test: $(DEV_STAMP) ## Run everything that CI runs
-	$(PYTHON_OF_VENV) -m ruff check
-	$(PYTHON_OF_VENV) -m ruff format --check
-	$(PYTHON_OF_VENV) -m mypy
-	$(VENV)/bin/lint-imports
+test: lint ## Run everything that CI runs
 	$(PYTHON_OF_VENV) -m pytest -n 2 -m "not real"
 	$(PYTHON_OF_VENV) -m pytest -m real --timeout 300
 
