@@ -1,0 +1,298 @@
+"""The writing end of the journal: it lives in a worker, on its event loop, and costs microseconds per line.
+
+Invariants (each with a test of the same name):
+1. A line is one write(): what was written survives the death of the process, and a crash tears at most the last line.
+2. A write that fails leaves no half line behind, is counted, and never reaches the caller: the call goes on.
+3. A sealed segment is complete: its name holds its number, its line count and the sha256 of its bytes.
+4. Nothing that waits for the disk runs on the loop, unless the operator asked for `strict`.
+
+Not thread-safe: all methods are called from one thread. Imports nothing but msgspec and the standard library.
+"""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from exporters.journal.encode import encode_line
+from exporters.journal.files import FileLock, sync_dir
+from exporters.journal.names import LOCK_NAME, NEW_DIR_SUFFIX, SegmentName, open_name
+from proxy.core.record import RECORD_VERSION, CallRecord, JournalLine, LossRecord, OpenRecord
+
+Durability = Literal["fast", "group", "strict"]
+"""`fast`: survives the death of the process. `group`: and, but for the last moments, that of the machine. `strict`: a
+line is on the disk before the call goes on."""
+
+CallLater = Callable[[float, Callable[[], None]], object]
+"""`call_later(delay_s, callback)`, as of an event loop."""
+
+_SEAL_TRIES = 3
+_SEAL_PAUSE_S = 0.2
+
+
+class _Segment:
+    """The segment that is being written."""
+
+    __slots__ = ("descriptor", "digest", "lines", "named", "number", "opened_at_s", "path", "size_bytes")
+
+    def __init__(self, number: int, path: Path, descriptor: int, opened_at_s: float) -> None:
+        self.number = number
+        self.path = path
+        self.descriptor = descriptor
+        self.opened_at_s = opened_at_s
+        self.digest = hashlib.sha256()
+        self.lines = 0
+        self.size_bytes = 0
+        self.named = False
+        """Whether its name is on the disk, not only its bytes. The keeper's."""
+
+
+class Journal:
+    """The journal of one process.
+
+    Args:
+        journal_dir: The folder of all instances; made when it is not there.
+        instance: A name that no other process ever had, see `new_instance`.
+        segment_s: A segment is sealed this long after its first line, so that the recorder gets it ...
+        segment_bytes: ... or when it has grown to this size.
+        durability: When a line is safe from what.
+        sync_s: With `group`, how long a line may wait for the disk.
+        call_later: The loop's, to seal and sync by time; without it somebody has to call `tick`.
+        on_full: Told True when lines can no longer be written and False when they can again.
+
+    Raises OSError when the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        journal_dir: Path,
+        instance: str,
+        *,
+        segment_s: float = 1.0,
+        segment_bytes: int = 8 * 1024 * 1024,
+        durability: Durability = "group",
+        sync_s: float = 0.2,
+        call_later: CallLater | None = None,
+        on_full: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.folder = journal_dir / instance
+        self.losses: dict[str, int] = {}
+        """Everything lost since the start, by reason."""
+        self.lines_written = 0
+        self.full = False
+        """Whether the last line could not be written."""
+        self._segment_s = segment_s
+        self._segment_bytes = segment_bytes
+        self._durability = durability
+        self._sync_s = sync_s
+        self._call_later = call_later
+        self._on_full = on_full
+        self._buffer = bytearray()
+        self._segment: _Segment | None = None
+        self._number = 0
+        self._unsaid: dict[str, int] = {}
+        self._sync_due = False
+        self._loss_due = False
+        self._closed = False
+        self._seal_failures: deque[OSError] = deque()
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._lock = _make_folder(self.folder)
+
+    def open_call(self, record: OpenRecord) -> bool:
+        """Note that a call was admitted. False when it could not be written, which is counted."""
+        written = self._append(record)
+        if not written:
+            self.lose("journal_open_failed")
+        return written
+
+    def close_call(self, record: CallRecord) -> bool:
+        """Note how a call ended. False when it could not be written, which is counted."""
+        written = self._append(record)
+        if not written:
+            self.lose("journal_write_failed")
+        return written
+
+    def lose(self, reason: str, count: int = 1) -> None:
+        """Count what was not recorded or not understood; the counts are journalled with the next segment."""
+        self.losses[reason] = self.losses.get(reason, 0) + count
+        self._unsaid[reason] = self._unsaid.get(reason, 0) + count
+        if not self._loss_due and self._call_later:
+            self._loss_due = True
+            self._call_later(self._segment_s, self._loss_timer)
+
+    def tick(self) -> None:
+        """Do what time asks for: write counts down, sync, seal by age. Only needed without `call_later`."""
+        self._say_losses()
+        self._sync_timer()
+        segment = self._segment
+        if segment and time.monotonic() - segment.opened_at_s >= self._segment_s:
+            self._seal()
+
+    def close(self) -> None:
+        """Seal what there is, wait until it is on the disk, and give up the sign of life. Blocks; call it once."""
+        self._say_losses()
+        self._closed = True
+        self._seal()
+        self._keeper.shutdown(wait=True)
+        self._lock.release()
+        if self._number == 0:
+            # Nothing was ever written: leave nothing behind.
+            with contextlib.suppress(OSError):
+                self._lock.path.unlink()
+                self.folder.rmdir()
+
+    def _append(self, record: JournalLine) -> bool:
+        """One line, one write; False when it failed. The hot path."""
+        segment = self._segment or self._begin()
+        if segment is None:
+            return self._failed()
+        buffer = self._buffer
+        try:
+            encode_line(record, buffer)
+            written = os.write(segment.descriptor, buffer)
+            while written < len(buffer):
+                written += os.write(segment.descriptor, memoryview(buffer)[written:])
+        except OSError:
+            self._take_back(segment)
+            return self._failed()
+        except (TypeError, ValueError):
+            # No record at all: a mistake of ours, which must not cost the caller its answer.
+            return False
+        segment.digest.update(buffer)
+        segment.lines += 1
+        segment.size_bytes += written
+        self.lines_written += 1
+        if self.full:
+            self._set_full(full=False)
+        if segment.size_bytes >= self._segment_bytes:
+            self._seal()
+        elif not self._sync_due and self._durability == "group" and self._call_later:
+            self._sync_due = True
+            self._call_later(self._sync_s, self._sync_timer)
+        return True
+
+    def _begin(self) -> _Segment | None:
+        """Open the next segment; None when that fails."""
+        if self._closed:
+            return None
+        number = self._number + 1
+        path = self.folder / open_name(number)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        if self._durability == "strict":
+            flags |= os.O_DSYNC
+        try:
+            descriptor = os.open(path, flags, 0o600)
+            if self._durability == "strict":
+                sync_dir(self.folder)
+        except OSError:
+            return None
+        self._number = number
+        self._segment = segment = _Segment(number, path, descriptor, time.monotonic())
+        if self._call_later:
+            self._call_later(self._segment_s, lambda: self._age_timer(number))
+        return segment
+
+    def _take_back(self, segment: _Segment) -> None:
+        """After a failed write: cut the half line off, or else let nothing follow it.
+
+        A half line that stays makes the sealed name untrue, and the recorder treats the segment as a damaged one.
+        """
+        try:
+            os.ftruncate(segment.descriptor, segment.size_bytes)
+        except OSError:
+            self._seal()
+
+    def _failed(self) -> bool:
+        if not self.full:
+            self._set_full(full=True)
+        return False
+
+    def _set_full(self, *, full: bool) -> None:
+        self.full = full
+        if self._on_full:
+            self._on_full(full)
+
+    def _say_losses(self) -> None:
+        """Write the counts that no line has told yet; they stay for the next time when that fails."""
+        while self._seal_failures:
+            self._seal_failures.popleft()
+            self.lose("journal_seal_failed")
+        if not self._unsaid:
+            return
+        counts, self._unsaid = self._unsaid, {}
+        if not self._append(LossRecord(v=RECORD_VERSION, at_ns=time.time_ns(), counts=counts)):
+            self._unsaid = counts
+
+    def _seal(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            self._keeper.submit(self._seal_file, segment)
+
+    def _seal_file(self, segment: _Segment) -> None:
+        """In the keeper's thread, which does one thing after the other: segments are sealed in order."""
+        name = SegmentName(segment.number, segment.lines, segment.digest.hexdigest())
+        try:
+            if self._durability != "fast":
+                os.fdatasync(segment.descriptor)
+        except OSError as error:
+            self._seal_failures.append(error)
+        os.close(segment.descriptor)
+        self._rename(segment.path, segment.path.with_name(name.file_name))
+
+    def _rename(self, path: Path, sealed: Path) -> None:
+        for tries_left in reversed(range(_SEAL_TRIES)):
+            try:
+                path.rename(sealed)
+                if self._durability != "fast":
+                    sync_dir(self.folder)
+            except OSError as error:
+                if not tries_left:
+                    self._seal_failures.append(error)
+                    return
+                time.sleep(_SEAL_PAUSE_S)
+            else:
+                return
+
+    def _age_timer(self, number: int) -> None:
+        if self._segment and self._segment.number == number:
+            self._say_losses()
+            self._seal()
+
+    def _loss_timer(self) -> None:
+        self._loss_due = False
+        self._say_losses()
+
+    def _sync_timer(self) -> None:
+        self._sync_due = False
+        if self._segment and self._durability == "group":
+            self._keeper.submit(self._sync_file, self._segment)
+
+    def _sync_file(self, segment: _Segment) -> None:
+        """In the keeper's thread. What fails is tried again when the segment is sealed, and counted there."""
+        with contextlib.suppress(OSError):
+            os.fdatasync(segment.descriptor)
+            if not segment.named:
+                sync_dir(self.folder)
+                segment.named = True
+
+
+def _make_folder(folder: Path) -> FileLock:
+    """Make the folder of an instance so that whoever sees it sees its lock held. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = folder.with_name(f".{folder.name}{NEW_DIR_SUFFIX}")
+    new.mkdir()
+    lock = FileLock.take(new / LOCK_NAME)
+    if lock is None:
+        raise FileExistsError(f"another process uses the journal instance {folder.name}")
+    if folder.exists():
+        lock.release()
+        raise FileExistsError(f"the journal instance {folder.name} was used before")
+    new.rename(folder)
+    lock.path = folder / LOCK_NAME
+    sync_dir(folder.parent)
+    return lock
