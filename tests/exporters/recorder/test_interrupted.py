@@ -1,0 +1,56 @@
+import msgspec
+import pytest
+
+from exporters.recorder.interrupted import close_interrupted
+from proxy.core.record import CallRecord, OpenRecord
+from proxy.core.usage import NO_USAGE
+from tests.fakes.records import STARTED_NS, opened
+
+LAST_SIGN_NS = STARTED_NS + 5_000_000_000
+
+
+def test_an_interrupted_call_is_the_call_that_was_opened():
+    before = opened(7, max_output_tokens=50, streaming=True)
+    after = close_interrupted(before, last_sign_ns=LAST_SIGN_NS)
+    shared = set(OpenRecord.__struct_fields__) & set(CallRecord.__struct_fields__)
+    assert {name: getattr(after, name) for name in shared} == {name: getattr(before, name) for name in shared}
+    assert (after.outcome, after.status, after.duration_ns) == ("interrupted", 0, 5_000_000_000)
+
+
+def test_its_one_attempt_went_where_the_call_was_meant_to_go():
+    (attempt,) = close_interrupted(opened(7), last_sign_ns=LAST_SIGN_NS).attempts
+    assert (attempt.provider, attempt.kind, attempt.host) == ("openai", "openai", "api.openai.com")
+    assert (attempt.outcome, attempt.model, attempt.status) == ("interrupted", "gpt-4.1-mini", 0)
+
+
+def test_the_usage_is_an_estimate_that_says_so():
+    record = close_interrupted(opened(7, request_bytes=4001, max_output_tokens=50), last_sign_ns=LAST_SIGN_NS)
+    usage = record.attempts[0].usage
+    assert (usage.input_tokens, usage.output_tokens) == (1001, 50)
+    assert (usage.source, usage.complete) == ("estimated", False)
+
+
+def test_output_without_a_limit_is_not_made_up():
+    usage = close_interrupted(opened(7), last_sign_ns=LAST_SIGN_NS).attempts[0].usage
+    assert usage.output_tokens is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"request_bytes": 0}, {"request_bytes": 5_000_000}, {"model_requested": ""}, {"dialect": ""}],
+    ids=["no body", "more than text", "no model", "bytes only"],
+)
+def test_what_nobody_can_know_is_not_estimated(more):
+    assert close_interrupted(opened(7, **more), last_sign_ns=LAST_SIGN_NS).attempts[0].usage == NO_USAGE
+
+
+def test_the_same_call_is_closed_the_same_way_and_another_with_another_span():
+    first, again = (close_interrupted(opened(7), last_sign_ns=LAST_SIGN_NS) for _ in range(2))
+    other = close_interrupted(opened(8), last_sign_ns=LAST_SIGN_NS)
+    assert msgspec.json.encode(first) == msgspec.json.encode(again)
+    assert first.attempts[0].span_id != other.attempts[0].span_id
+    assert len(first.attempts[0].span_id) == 16
+
+
+def test_a_clock_that_went_back_makes_no_negative_time():
+    assert close_interrupted(opened(7), last_sign_ns=STARTED_NS - 1).duration_ns == 0
