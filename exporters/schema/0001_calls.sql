@@ -73,8 +73,9 @@ CREATE TABLE IF NOT EXISTS calls
     cost_lower_bound       Bool,
     cost_reasons           Array(LowCardinality(String)) CODEC(ZSTD(1)),
     price_id               LowCardinality(String),
-    -- What the list price makes of the usage, in `currency`, whoever stated the cost.
+    -- What the list price makes of the usage, whoever stated the cost.
     list_cost              Nullable(Decimal(38, 18)) CODEC(ZSTD(1)),
+    list_cost_currency     LowCardinality(String),
     provider_cost          Nullable(Decimal(38, 18)) CODEC(ZSTD(1)),
     provider_cost_currency LowCardinality(String),
     billing                LowCardinality(String),

@@ -58,6 +58,11 @@ CREATE TABLE IF NOT EXISTS attempts
     audio_output_tokens    Nullable(UInt64) CODEC(T64, ZSTD(1)),
     total_tokens           Nullable(UInt64) CODEC(T64, ZSTD(1)),
     units                  Map(LowCardinality(String), Decimal(38, 12)) CODEC(ZSTD(1)),
+    -- What further models used inside the same answer: on top of the figures above, and priced by their own model.
+    usage_parts            Array(Tuple(
+        kind LowCardinality(String), model LowCardinality(String), input_tokens Nullable(UInt64),
+        cached_input_tokens Nullable(UInt64), cache_write_tokens Nullable(UInt64), output_tokens Nullable(UInt64),
+        reasoning_tokens Nullable(UInt64))) CODEC(ZSTD(1)),
     usage_source           LowCardinality(String),
     usage_origin           LowCardinality(String),
     usage_complete         Bool,
@@ -69,8 +74,9 @@ CREATE TABLE IF NOT EXISTS attempts
     cost_lower_bound       Bool,
     cost_reasons           Array(LowCardinality(String)) CODEC(ZSTD(1)),
     price_id               LowCardinality(String),
-    -- What the list price makes of the usage, in `currency`, whoever stated the cost.
+    -- What the list price makes of the usage, whoever stated the cost.
     list_cost              Nullable(Decimal(38, 18)) CODEC(ZSTD(1)),
+    list_cost_currency     LowCardinality(String),
     -- The arithmetic behind `list_cost`: (quantity - free) x rate / per = amount.
     price_lines            Array(Tuple(
         part LowCardinality(String), quantity Decimal(38, 12), free Decimal(38, 12), rate Decimal(38, 18), per UInt64,
