@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,10 @@ def threads(pid: int) -> list[int]:
 
 def make_least_urgent(pid: int) -> None:
     """The process gets what others leave."""
+    if os.getsid(pid) != os.getsid(0):
+        # Linux first shares the core out between sessions, and only inside of one between processes.
+        with contextlib.suppress(OSError):  # where the kernel does not do so, there is no such file
+            Path(f"/proc/{pid}/autogroup").write_text(str(LEAST_URGENT))
     for thread in threads(pid):
         with contextlib.suppress(OSError):  # a thread may have ended since
             os.setpriority(os.PRIO_PROCESS, thread, LEAST_URGENT)
@@ -87,6 +92,21 @@ def resident_kib(pid: int) -> int:
     """Resident memory of one process, in KiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * (os.sysconf("SC_PAGESIZE") // 1024)
+
+
+def busy_share(seconds: float) -> float:
+    """How much of all cores is in use, over so many seconds from now; 0 is a quiet machine, 1 one that has no room."""
+    before = _jiffies()
+    time.sleep(seconds)
+    busy, total = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
+    return busy / total if total else 0.0
+
+
+def _jiffies() -> tuple[int, int]:
+    """Time in use and time at all, of all cores together (proc(5), the first line of stat; stolen time is in use)."""
+    user, nice, system, idle, waiting, *others = (int(part) for part in Path("/proc/stat").read_text().split()[1:9])
+    busy = user + nice + system + sum(others)
+    return busy, busy + idle + waiting
 
 
 def describe(root: Path) -> dict[str, Any]:

@@ -22,12 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.figures import FLOOR, NOTHING, OURS, Bar, Spread, added_us, first_bars, spread
-from tests.bench.machine import Cores, describe
+from tests.bench.machine import Cores, busy_share, describe
 from tests.bench.scenarios import Scenario, scenarios, write_bodies
 from tests.bench.targets import Target, direct, nginx, nginx_is_installed, taximeter
 from tests.bench.tools import BenchError, Tools, build_tools, run_load, running_mock
 
 ROOT = Path(__file__).parents[2]
+MACHINE = "machine"
+"""What a round says of the machine, beside its targets."""
+_LISTEN_S = 0.3
+_QUIET_SHARE = 0.05
 _PAGE_WIDTH = 150
 """Columns of a page that is no terminal."""
 
@@ -51,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bars = [bar for bar in first_bars(options.streams) if bar.scenario in rounds]
     missed = _print_verdicts(console, bars, rounds)
     _print_figures(console, chosen, rounds)
+    _print_noise(console, rounds)
     _write(options.output, options, rounds, bars)
     console.print(f"Every figure of every round: {options.output}")
     return 1 if missed and options.strict else 0
@@ -86,7 +91,8 @@ def _measure(
         if OURS not in options.without:
             targets.append(stack.enter_context(taximeter(mock, place / OURS, cores)))
         for number in range(options.rounds):
-            figures = {}
+            # Everything of ours stands still just now: what is busy are others.
+            figures: dict[str, Any] = {MACHINE: {"busy_share": busy_share(_LISTEN_S)}}
             for target in shuffle.sample(targets, len(targets)):
                 status.update(f"{scenario.title}: round {number + 1} of {options.rounds}, {target.name}")
                 figures[target.name] = _load(target, scenario, tools, bodies[scenario.body], cores)
@@ -143,6 +149,17 @@ def _print_figures(console: Console, chosen: Sequence[Scenario], rounds: dict[st
                 table.add_row(scenario.name, name, *_figures(name, found, rounds[scenario.name]))
         table.add_section()
     console.print(table)
+
+
+def _print_noise(console: Console, rounds: dict[str, list[dict[str, Any]]]) -> None:
+    """Say so when somebody else was at work: the figures are worth less then."""
+    shares = [figures[MACHINE]["busy_share"] for found in rounds.values() for figures in found]
+    noisy = sum(share > _QUIET_SHARE for share in shares)
+    if noisy:
+        console.print(
+            f"[yellow]Others were at work in {noisy} of {len(shares)} rounds (up to {max(shares):.0%} of the machine): "
+            "trust the ratios little and the delays not at all, and measure again on a quiet machine.[/]"
+        )
 
 
 def _figures(name: str, found: Sequence[dict[str, Any]], rounds: Sequence[dict[str, Any]]) -> list[str]:
