@@ -18,6 +18,8 @@ from proxy.settings import StoreSettings
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 120
 
+_MOST_REASON_CHARS = 300
+
 NOT_THERE = frozenset({60, 81})
 """UNKNOWN_TABLE and UNKNOWN_DATABASE: nothing has been recorded here yet."""
 NOT_LET_IN = frozenset({192, 193, 194, 497, 516})
@@ -81,8 +83,11 @@ class StoreReader:
             return EmptyStoreError(f"The store at {store.url} holds no calls yet: send one through the proxy first.")
         if code in NOT_LET_IN:
             return StoreRefusedError(f"The store at {store.url} does not let us read: user or password are wrong.")
-        return StoreRefusedError(f"The store at {store.url} could not answer: {_first_line(error)}")
+        return StoreRefusedError(f"The store at {store.url} could not answer: {_reason(error)}")
 
 
-def _first_line(error: ClickHouseError) -> str:
-    return str(error).strip().partition("\n")[0][:300]
+def _reason(error: ClickHouseError) -> str:
+    """What the engine said, without what the driver and the server put around it."""
+    line = str(error).strip().partition("\n")[0]
+    said = line.rpartition("DB::Exception: ")[2].partition(" (version ")[0]
+    return said[:_MOST_REASON_CHARS].rstrip(".") + "."
