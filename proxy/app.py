@@ -68,7 +68,6 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     async def tell_ready() -> None:
         await recording.wait()
         await serving.wait()
-        await asyncio.to_thread(_prepare_store, settings)
         on_ready()
 
     async with asyncio.TaskGroup() as tasks:
@@ -76,6 +75,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         tasks.create_task(serve_admin(settings.admin, admin_app(status, hosts=settings.admin_hosts), over, serving.set))
         telling = tasks.create_task(tell_ready())
         try:
+            await asyncio.to_thread(_prepare_store, settings, stop)
             sinks = [ClickHouseSink(settings)]
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
@@ -83,17 +83,18 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
             telling.cancel()
 
 
-def _prepare_store(settings: Settings) -> None:
+def _prepare_store(settings: Settings, stop: asyncio.Event) -> None:
     """Wait for a moment for the store to come up with our tables in it, so that whoever is told `ready` can ask it.
 
-    Calls go on without it: one that stays away is the recorder's business.
+    They start together, and the store takes longer. Calls go on without it: one that stays away is the recorder's
+    business.
     """
     from exporters.clickhouse.sink import ClickHouseSink
     from exporters.recorder.ports import SinkUnavailableError
 
     sink = ClickHouseSink(settings)
     deadline_s = time.monotonic() + _STORE_PATIENCE_S
-    while time.monotonic() < deadline_s:
+    while time.monotonic() < deadline_s and not stop.is_set():
         try:
             sink.check()
         except SinkUnavailableError:

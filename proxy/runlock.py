@@ -56,6 +56,18 @@ def hold_child_lock(run_dir: Path) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
+def children_live(run_dir: Path) -> bool:
+    """Whether a process works on this data folder, be it of a supervisor that is gone."""
+    try:
+        with (run_dir / _CHILDREN).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 async def wait_for_orphans(run_dir: Path, *, at_most_s: float) -> None:
     """Wait until no process of a former supervisor is left. Raises LockedError when some outlive the wait."""
     deadline = time.monotonic() + at_most_s

@@ -46,6 +46,10 @@ def judge(status: Status) -> list[Finding]:
 
 
 def _processes(status: Status) -> Iterator[Finding]:
+    if status.orphans:
+        advice = "They end by themselves once their calls are done; a new start waits for them."
+        yield Finding("bad", "processes", f"those of a former start still work on {status.data_dir}", advice)
+        return
     if status.supervisor_pid is None:
         yield Finding("note", "processes", f"nothing runs on {status.data_dir}", "Start it with: taximeter serve")
         return

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from proxy.runlock import children_live
 from proxy.runstate import as_running, read_state
 from proxy.settings import Listen, Settings, StoreSettings
 from proxy.store_http import StoreError, ask
@@ -79,6 +80,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str
     supervisor_pid: int | None
     """None when nothing runs."""
+    orphans: bool
+    """Whether processes of a former supervisor still end."""
     started_at_s: float | None
     listen: str
     admin: str
@@ -118,6 +121,7 @@ def gather(
         config_file=settings.config_file,
         data_dir=str(settings.data_dir),
         supervisor_pid=state.pid if state else None,
+        orphans=state is None and children_live(settings.run_dir),
         started_at_s=state.started_at_s if state else None,
         listen=settings.listen.url,
         admin=settings.admin.url,

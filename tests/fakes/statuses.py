@@ -12,6 +12,7 @@ WELL = Status(
     config_file=None,
     data_dir="/data",
     supervisor_pid=100,
+    orphans=False,
     started_at_s=1_790_000_000.0 - 3700,
     listen="http://127.0.0.1:8484",
     admin="http://127.0.0.1:8485",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.runlock import LockedError, hold_child_lock, supervisor_lock, supervisor_pid, wait_for_orphans
+from proxy.runlock import LockedError, children_live, hold_child_lock, supervisor_lock, supervisor_pid, wait_for_orphans
 
 ROOT = str(Path(__file__).parents[2])
 
@@ -71,6 +71,15 @@ async def test_the_wait_has_an_end(tmp_path):
     with pytest.raises(LockedError, match="former taximeter"):
         await wait_for_orphans(tmp_path, at_most_s=0.1)
     process.communicate()
+
+
+@pytest.mark.real
+def test_whether_processes_work_on_a_folder_can_be_asked(tmp_path):
+    assert not children_live(tmp_path / "none")
+    process = holder(tmp_path, WORKS)
+    assert children_live(tmp_path)
+    process.communicate()
+    assert not children_live(tmp_path)
 
 
 async def test_children_share_their_lock(tmp_path):

@@ -38,6 +38,7 @@ def test_nothing_running_is_a_note_with_the_way_to_start():
         ({"journal": JournalStatus(quarantined={"not_json": 1})}, "quarantine"),
         ({"journal": JournalStatus(sinks={"clickhouse": FAILING})}, "sink clickhouse"),
         ({"told_by": "disk"}, "admin"),
+        ({"supervisor_pid": None, "orphans": True}, "processes"),
         ({"disk_free_bytes": 10**6}, "disk"),
     ],
 )
