@@ -1,3 +1,4 @@
+from proxy.providers import PROVIDERS
 from proxy.sandbox.company import APPS
 
 
@@ -18,3 +19,10 @@ def test_ranges_are_ranges():
         assert app.users
         assert app.weight > 0
         assert 0 <= app.streaming <= 1
+
+
+def test_every_app_calls_a_built_in_provider_on_a_path_that_is_chat():
+    routes = {name: provider.route for provider in PROVIDERS for name in provider.base_urls}
+    for app in APPS:
+        _, name, path = app.path.split("/", 2)
+        assert routes[name]("POST", f"/{path}").operation == "chat"
