@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from proxy.providers.base import Route
 
 _NO_FACTS = RequestFacts()
+_NO_TRACE = TraceIds(trace_id="", span_id="")
 
 
 class Call:
@@ -47,18 +48,18 @@ class Call:
         "upstream",
     )
 
-    def __init__(
-        self, request: ClientRequest, call_id: str, upstream: Upstream, target: tuple[bytes, bytes], trace: TraceIds
-    ) -> None:
+    def __init__(self, request: ClientRequest, call_id: str, upstream: Upstream, raw_path: bytes, query: bytes) -> None:
         self.started_at_ns = time.time_ns()
         self.started_ns = time.monotonic_ns()
         self.request = request
         self.call_id = call_id
         self.upstream = upstream
         self.method = request.method
-        self.raw_path, self.query = target
-        self.path = str(self.raw_path, "utf-8", "replace")
-        self.trace = trace
+        self.raw_path = raw_path
+        self.query = query
+        """With its question mark, as it came."""
+        self.path = str(raw_path, "utf-8", "replace")
+        self.trace = _NO_TRACE
         self.route: Route = upstream.route(self.method, self.path)
         self.operation = self.route.operation
         self.dialect_name = self.route.dialect.name if self.route.dialect is not None else ""
@@ -221,7 +222,7 @@ def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError |
     """Outcome and judged error of an attempt: what the provider said first, then what happened to the connection."""
     seen = facts.error
     if seen is not None:
-        return "error", judge(seen, call.upstream.kind.classify(seen))
+        return "error", call.upstream.kind.judge(seen)
     if error is not None:
         return ("broken" if status else "error"), judge(
             ErrorSeen(status=status, message=str(error), in_stream=status > 0), _way_class(error)
@@ -231,7 +232,7 @@ def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError |
         return "cancelled", judge(gone, "cancelled_by_client")
     if status >= 400:
         bare = ErrorSeen(status=status)
-        return "error", judge(bare, call.upstream.kind.classify(bare))
+        return "error", call.upstream.kind.judge(bare)
     if facts.stream_end == "truncated":
         cut = ErrorSeen(status=status, message="the stream ended without its end marker", in_stream=True)
         return "broken", judge(cut, "stream_truncated")

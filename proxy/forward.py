@@ -28,8 +28,6 @@ from proxy.upstream.framing import LAST_CHUNK, ResponseHead, chunk
 _STALE_LIMIT_S = 1.0
 """A kept connection that closes without a byte within this time was closed already when the request was sent; later it
 may have been the provider that failed in mid-work, and sending again could bill twice."""
-_QUERY_KEY_HEADER = "x-goog-api-key"
-"""The provider with this header takes its key as `?key=` too: where the key is ours, the app's goes."""
 _USAGE_REFUSALS = frozenset({400, 422})
 _USAGE_WORDS = ("stream_options", "include_usage")
 
@@ -124,6 +122,9 @@ class _Attempt:
         facts = ResponseFacts()
         if exchange is not None and exchange.observer is not None:
             facts = exchange.observer.finish(clean=exchange.error is None and not call.client_gone)
+            amend = call.upstream.kind.amend
+            if amend is not None:
+                facts = amend(call.facts, facts)
         keep = self._answer(exchange)
         self._record(facts)
         # The exchange calls back into this attempt: without the cut every call would wait for the garbage collector.
@@ -268,8 +269,8 @@ class _Attempt:
         call, body = self._call, self._body
         upstream, request = call.upstream, call.request
         query = call.query
-        if query and upstream.credential is not None and upstream.kind.credential_header == _QUERY_KEY_HEADER:
-            query = _mark(without_parameter(call.query_text, "key"))
+        if query and upstream.kind.credential_query and upstream.settings.api_key is not None:
+            query = _mark(without_parameter(call.query_text, upstream.kind.credential_query))
         lines = [
             b"%b %b%b%b HTTP/1.1\r\nHost: %b\r\n"
             % (

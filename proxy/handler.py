@@ -64,9 +64,8 @@ class Handler:
         self, upstreams: Mapping[str, Upstream], journal: Journal, settings: Settings, fallback: Dialect
     ) -> None:
         self.calls: set[Call] = set()
-        self._upstreams = {
-            name.encode("ascii"): (upstream, RequestHeads(upstream)) for name, upstream in upstreams.items()
-        }
+        self._upstreams = {name.encode("ascii"): upstream for name, upstream in upstreams.items()}
+        self._heads = RequestHeads()
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
@@ -87,9 +86,9 @@ class Handler:
         found = self._locate(request)
         if isinstance(found, Reply):
             return self._turn_away(request, call_id, found)
-        upstream, heads, path, query = found
-        head = heads.read(request.raw_headers)
-        call = Call(request, call_id, upstream, (path, query), head.trace(call_id, new_span_id()))
+        call = Call(request, call_id, *found)
+        head = self._heads.read(request.raw_headers, call.upstream.credential(call.path))
+        call.trace = head.trace(call_id, new_span_id())
         request.client.flow = call
         self.calls.add(call)
         keep = False
@@ -161,8 +160,9 @@ class Handler:
 
     async def _walk(self, call: Call, head: RequestHead) -> bool:
         identity = head.shared.identity
-        if identity.credential is None and b"key=" in call.query:
-            identity = identify(head.shared.head, query_value(call.query_text, "key"))
+        in_query = call.upstream.kind.credential_query
+        if identity.credential is None and in_query and call.query:
+            identity = identify(head.shared.head, query_value(call.query_text, in_query))
         call.caller = identity.caller
         call.reasons.extend(identity.reasons)
         body = await self._read(call, head)
@@ -180,7 +180,7 @@ class Handler:
         self._journal.open_call(call.opened())
         return await self._forwarder.forward(call, head, body)
 
-    def _locate(self, request: ClientRequest) -> tuple[Upstream, RequestHeads, bytes, bytes] | Reply:
+    def _locate(self, request: ClientRequest) -> tuple[Upstream, bytes, bytes] | Reply:
         """The provider that a request target names, and path and query as they go there, byte for byte."""
         target = request.target
         if request.method == "CONNECT" or not target.startswith(b"/"):
@@ -192,20 +192,19 @@ class Handler:
             )
         path, mark, query = target.partition(b"?")
         name, slash, rest = path[1:].partition(b"/")
-        known = self._upstreams.get(name)
-        if known is None:
+        upstream = self._upstreams.get(name)
+        if upstream is None:
             names = ", ".join(sorted(str(n, "ascii") for n in self._upstreams))
             return Reply(
                 status=404,
                 code="unknown_provider",
                 message=f"no provider has this name; the path must begin with one of: {names}",
             )
-        upstream, heads = known
         if upstream.origin.prefix and _leaves_prefix(rest):
             return Reply(
                 status=400, code="bad_target", message="dot segments are not allowed below a base URL with a path"
             )
-        return upstream, heads, (slash or b"/") + rest, mark + query
+        return upstream, (slash or b"/") + rest, mark + query
 
     async def _read(self, call: Call, head: RequestHead) -> bytes | None:
         """The request body when somebody has to read it; None when it streams through unread."""

@@ -13,8 +13,11 @@ from proxy.core.headers import Head, Headers, changed, credential_changes, read_
 from proxy.core.identity import Identity, identify
 from proxy.core.record import TraceIds
 from proxy.core.tracing import format_traceparent, trace_of
-from proxy.upstream.provider import Upstream
 
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header fields as they came: name, value."""
+Credential = tuple[str, str]
+"""Header name and whole value of a provider's key."""
 _REMEMBERED = 1024
 """Different apps and keys; at a kilobyte or two each."""
 _LARGEST_REMEMBERED_BYTES = 8192
@@ -77,14 +80,13 @@ class RequestHead:
 
 
 class RequestHeads:
-    """Reads request heads for one provider, and remembers what they share."""
+    """Reads request heads, and remembers what they share."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-        self._known: OrderedDict[tuple[tuple[bytes, bytes], ...], SharedHead] = OrderedDict()
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[Credential | None, Fields], SharedHead] = OrderedDict()
 
-    def read(self, fields: tuple[tuple[bytes, bytes], ...]) -> RequestHead:
-        """Take a request's header fields apart."""
+    def read(self, fields: Fields, credential: Credential | None) -> RequestHead:
+        """Take a request's header fields apart; `credential` takes the place of the app's own key."""
         varying: Headers = []
         constant: list[tuple[bytes, bytes]] = []
         for field in fields:
@@ -93,18 +95,18 @@ class RequestHeads:
                 varying.append((name, field[1]))
             else:
                 constant.append(field)
-        key = tuple(constant)
+        key = (credential, tuple(constant))
         shared = self._known.get(key)
         if shared is None:
-            shared = self._share(key)
+            shared = self._share(*key)
         return RequestHead(shared, varying)
 
-    def _share(self, fields: tuple[tuple[bytes, bytes], ...]) -> SharedHead:
+    def _share(self, credential: Credential | None, fields: Fields) -> SharedHead:
         head = read_request_head(fields)
         identity = identify(head)
         changes = dict(identity.changes)
-        if self._upstream.credential is not None:
-            changes |= credential_changes(head, *self._upstream.credential)
+        if credential is not None:
+            changes |= credential_changes(head, *credential)
         shared = SharedHead(
             head=head,
             identity=identity,
@@ -112,7 +114,7 @@ class RequestHeads:
             content_encoding=str(head.values.get(b"content-encoding", b""), "latin-1"),
         )
         if sum(len(name) + len(value) for name, value in fields) <= _LARGEST_REMEMBERED_BYTES:
-            self._known[fields] = shared
+            self._known[credential, fields] = shared
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return shared

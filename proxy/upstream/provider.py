@@ -20,17 +20,19 @@ class Upstream:
         self.pool = Pool(settings, loop)
         self.origin: Origin = self.pool.origin
         self.currency = settings.currency or kind.currencies.get(self.origin.host, "USD")
-        self.credential: tuple[str, str] | None = None
-        """Header name and whole value of the operator's key; None lets the app's own key pass."""
-        if settings.api_key is not None:
-            self.credential = (kind.credential_header, kind.credential_scheme + settings.api_key)
         self.request_id_names = tuple(name.encode("ascii") for name in kind.request_id_headers)
         self.refuses_usage = False
         """Learned: it answered that it does not know `stream_options`; it is not asked for usage again."""
         self.route = lru_cache(_ROUTES_KEPT)(kind.route)
+        self.credential = lru_cache(_ROUTES_KEPT)(self._credential)
 
     def __repr__(self) -> str:
         return f"<Upstream {self.settings.name} {self.pool!r}>"
+
+    def _credential(self, path: str) -> tuple[str, str] | None:
+        """Header name and whole value of the operator's key on this path; None lets the app's own key pass."""
+        key = self.settings.api_key
+        return None if key is None else self.kind.credential(path, key)
 
     def asks_usage(self, path: str, query: str) -> bool:
         """Whether a stream on this path may be asked for usage on the app's behalf."""
