@@ -117,7 +117,7 @@ class Call:
             path=self.path,
             model_requested=self.model_requested,
             max_output_tokens=self.facts.max_output_tokens,
-            streaming=self.facts.streaming,
+            streaming=self.streaming,
             billable=self.route.billable,
             request_bytes=self.request_bytes,
         )
@@ -142,7 +142,7 @@ class Call:
             path=self.path,
             model_requested=self.model_requested,
             max_output_tokens=self.facts.max_output_tokens,
-            streaming=self.facts.streaming,
+            streaming=self.streaming,
             billable=self.route.billable,
             status=self.status,
             outcome=outcome,
@@ -159,6 +159,11 @@ class Call:
     def model_requested(self) -> str:
         """The model that the app asked for, in its body or its path."""
         return self.facts.model or self.route.model or ""
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a stream was asked for, in the body or by the path."""
+        return self.facts.streaming or self.route.streaming
 
     def _outcome(self, last: AttemptRecord | None) -> tuple[str, ErrorClass | None]:
         if self.refused:
@@ -206,7 +211,7 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         stream_end=facts.stream_end,
         connect_ns=connect_ns,
         ttfb_ns=first_byte_ns - started_ns if first_byte_ns else None,
-        ttft_ns=first_content_ns - started_ns if first_content_ns and call.facts.streaming else None,
+        ttft_ns=first_content_ns - started_ns if first_content_ns and call.streaming else None,
         request_bytes=request_bytes,
         response_bytes=exchange.response_bytes if exchange is not None else 0,
         usage=facts.usage,

@@ -21,6 +21,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """False for calls that cost nothing by the provider's own word."""
     model: str | None = None
     """The model where the path names it (Azure deployments, Gemini)."""
+    streaming: bool = False
+    """Whether the path itself asks for a stream (Gemini's `:streamGenerateContent`)."""
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

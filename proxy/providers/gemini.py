@@ -89,7 +89,14 @@ def route(method: str, path: str) -> Route:
     name, colon, verb = last.rpartition(":")
     if colon and method == "POST" and verb in _VERBS:
         operation, dialect, billable = _VERBS[verb]
-        return Route(operation=operation, dialect=dialect, error_dialect=GEMINI_GENERATE, billable=billable, model=name)
+        return Route(
+            operation=operation,
+            dialect=dialect,
+            error_dialect=GEMINI_GENERATE,
+            billable=billable,
+            model=name,
+            streaming=verb.startswith("stream"),
+        )
     return (_OPENAI_TABLE if is_compatible(path) else _TABLE)(method, path)
 
 
