@@ -256,7 +256,7 @@ def test_a_stall_says_nothing_more_after_half(url):
     got = []
     asked = {**CHAT, "stream": True, "user": "sandbox:stall"}
     with (
-        httpx2.Client(base_url=url, headers=FAST, timeout=0.3) as impatient,
+        httpx2.Client(base_url=url, headers=FAST, timeout=1.0) as impatient,
         impatient.stream("POST", "/v1/chat/completions", json=asked) as response,
     ):
         pieces = response.iter_raw()
