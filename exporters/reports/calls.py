@@ -41,7 +41,7 @@ _COLUMNS = (
     Column(name="cost", type="money"),
     Column(name="currency", type="text"),
     Column(name="cost_source", type="text"),
-    Column(name="estimated", type="text"),
+    Column(name="estimated", type="text", detail=True),
     Column(name="billing", type="text", detail=True),
     Column(name="duration", type="number", unit="ms"),
     Column(name="ttft", type="number", unit="ms"),
@@ -89,6 +89,7 @@ def build(question: Question, rows: Sequence[Sequence[Cell]], _list_prices: obje
         notes=(
             f"{len(rows)} calls shown, of them {estimated} estimated, {unpriced} unpriced, {interrupted} interrupted.",
             *_spent(found),
+            *(["~ marks a cost that rests on an estimate."] if estimated else []),
         ),
     )
 

@@ -7,7 +7,7 @@ nothing) for what is not known. People get thousands separators, units and "-" f
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import groupby
@@ -36,6 +36,8 @@ class Table(msgspec.Struct, frozen=True):
     headings: tuple[str, ...]
     numeric: tuple[bool, ...]
     """Which columns are set flush right."""
+    foldable: tuple[bool, ...]
+    """Which columns may take several lines where there is no room."""
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
 
@@ -72,12 +74,18 @@ def to_csv(report: Report) -> str:
 
 
 def to_table(report: Report) -> Table:
-    """The report as texts for people, without the columns that are only for machines."""
-    shown = [number for number, column in enumerate(report.columns) if not column.detail]
-    columns = [report.columns[number] for number in shown]
+    """The report as texts for people, without the columns that are only for machines.
+
+    Where a currency is no section it stands behind the amounts; an estimated cost is marked with "~".
+    """
+    names = [column.name for column in report.columns]
+    apart = "currency" not in names or "currency" in report.sections
+    columns = [column for column in report.columns if not column.detail and (apart or column.name != "currency")]
 
     def texts(row: Row) -> tuple[str, ...]:
-        return tuple(cell_text(report.columns[number], row[number]) for number in shown)
+        cells = dict(zip(names, row, strict=True))
+        currency = "" if apart else f" {cells['currency'] or ''}".rstrip()
+        return tuple(_text(column, cells, currency) for column in columns)
 
     totals = {report.section_of(row): texts(row) for row in report.totals}
     sections = []
@@ -88,10 +96,18 @@ def to_table(report: Report) -> Table:
     return Table(
         title=_title(report),
         headings=tuple(_heading(column) for column in columns),
-        numeric=tuple(column.type in {"count", "money", "number", "ratio"} for column in columns),
+        numeric=tuple(column.type not in {"text", "time", "hour"} for column in columns),
+        foldable=tuple(column.type == "text" for column in columns),
         sections=tuple(sections),
         notes=report.notes,
     )
+
+
+def _text(column: Column, cells: Mapping[str, Cell], currency: str) -> str:
+    text = cell_text(column, cells[column.name])
+    if column.type not in {"money", "price"} or text == UNKNOWN:
+        return text
+    return f"{'~' if column.name == 'cost' and cells.get('estimated') == 'yes' else ''}{text}{currency}"
 
 
 def to_plain(report: Report) -> str:
@@ -122,6 +138,8 @@ def cell_text(column: Column, cell: Cell) -> str:
             return f"{cell * 100:.1f} %"
         case "money", Decimal():
             return money_text(cell)
+        case "price", Decimal():
+            return price_text(cell)
         case _, int():
             return f"{cell:,}"
         case _, Decimal():
@@ -138,6 +156,12 @@ def money_text(amount: Decimal) -> str:
     step = Decimal("0.01") if abs(amount) >= 1000 else Decimal("0.0001") if abs(amount) >= 1 else _SMALLEST_SHOWN
     rounded = amount.quantize(step, rounding=ROUND_HALF_EVEN)
     return f"<{_SMALLEST_SHOWN}" if amount and not rounded else f"{rounded:,f}"
+
+
+def price_text(price: Decimal) -> str:
+    """A price with at least two decimals and no more than it needs, at most six."""
+    whole, _, decimals = exact_text(price.quantize(_SMALLEST_SHOWN, rounding=ROUND_HALF_EVEN)).partition(".")
+    return f"{whole}.{decimals:0<2}"
 
 
 def exact_text(amount: Decimal) -> str:

@@ -1,10 +1,12 @@
 """What each provider and model really delivers: the table of a provider's marketing page, but measured.
 
-What: per provider and model, over the attempts (a call that fell back counts at every provider it tried):
-success rate (attempts that ended well, of those the app did not cancel); uptime (minutes with at least one attempt that
-did not fail by the provider's fault, of the minutes with any); latency and time to first token of what ended well;
-output tokens per second, of streams from the first token on; list price and context size from the price list; and the
-effective price: the money of metered attempts over all their tokens, so that caching and tiers are in it.
+What: per provider and model, over the attempts (a call that fell back counts at every provider it tried). An attempt
+without an answer is put down to the model that last answered to the same name at that provider. Success rate: attempts
+that ended well, of those the app did not cancel. Uptime: minutes with at least one attempt that did not fail by the
+provider's fault, of the minutes with any. Latency and time to first token are of what ended well; output tokens per
+second are of streams from the first token on, of whole answers over all their time. List price and context size come
+from the price list. The effective price is the money of metered attempts over all their tokens, so that caching and
+tiers are in it.
 
 Config: none of its own; `--since`, `--until`, `--tz`, `--where`, `--top`.
 
@@ -32,6 +34,7 @@ _PROVIDER_FAULTS = [name for name, remedy in REMEDIES.items() if remedy.fault ==
 _COLUMNS = (
     Column(name="provider", type="text"),
     Column(name="model", type="text"),
+    Column(name="host", type="text", detail=True),
     Column(name="requests", type="count"),
     Column(name="success_rate", type="ratio"),
     Column(name="uptime", type="ratio"),
@@ -41,12 +44,14 @@ _COLUMNS = (
     Column(name="output_speed_p50", type="number", unit="tokens/s"),
     Column(name="context_size", type="count", unit="tokens"),
     Column(name="currency", type="text"),
-    Column(name="list_price_in", type="money", unit="per million tokens"),
-    Column(name="list_price_out", type="money", unit="per million tokens"),
-    Column(name="effective_price", type="money", unit="per million tokens"),
+    Column(name="list_price_in", type="price", unit="per million tokens"),
+    Column(name="list_price_out", type="price", unit="per million tokens"),
+    Column(name="effective_price", type="price", unit="per million tokens"),
 )
 
 _GOOD = "`outcome` = 'ok'"
+_ANSWERING = f"if({_GOOD} OR answering = '', toString(`model`), toString(answering))"
+"""An app asks for an alias and a dated model answers: what failed under the alias is the model's failure too."""
 _MINUTE = "toStartOfMinute(`started_at`)"
 _SPEED_MS = "if(`streaming`, `duration_ms` - `ttft_ms`, `duration_ms`)"
 _SPEED = f"assumeNotNull(`output_tokens` * 1000 / {_SPEED_MS})"
@@ -81,8 +86,11 @@ def query(question: Question) -> Query:
     where = scope(question)
     measures = ", ".join(f"{aggregate} AS found_{name}" for name, aggregate in _MEASURES.items())
     sql = (
-        f"SELECT `provider`, `model`, {measures} FROM attempts WHERE {where.sql} "
-        "GROUP BY `provider`, `model` ORDER BY found_requests DESC, `provider`, `model` LIMIT {top:UInt32}"
+        f"SELECT `provider`, {_ANSWERING} AS by_model, {measures} FROM attempts LEFT JOIN ("
+        f"SELECT `provider`, `model_requested`, argMaxIf(`model`, `started_at`, {_GOOD}) AS answering "
+        f"FROM attempts WHERE {where.sql} GROUP BY `provider`, `model_requested`"
+        f") AS names USING (`provider`, `model_requested`) WHERE {where.sql} "
+        "GROUP BY `provider`, by_model ORDER BY found_requests DESC, `provider`, by_model LIMIT {top:UInt32}"
     )
     return Query(sql, where.parameters | {"top": question.row_limit, "provider_faults": _PROVIDER_FAULTS})
 
@@ -110,6 +118,7 @@ def _rows(provider: str, model: str, found: Mapping[str, Any], listing: Listing 
     cells: dict[str, Cell] = {
         "provider": provider,
         "model": model,
+        "host": found["host"],
         "requests": found["requests"],
         "success_rate": ratio(found["good"], found["judged"]),
         "uptime": ratio(found["minutes_up"], found["minutes"]),

@@ -12,7 +12,8 @@ from exporters.reports.period import Period
 Cell = str | int | Decimal | datetime | None
 """None is "not known", which is not nothing: it is never shown as 0."""
 Row = tuple[Cell, ...]
-CellType = Literal["text", "time", "hour", "count", "money", "number", "ratio"]
+CellType = Literal["text", "time", "hour", "count", "money", "price", "number", "ratio"]
+"""`money` was spent, a `price` is for so many tokens; both are in the currency of their row."""
 
 EXACT_DIGITS = 76
 """Digits that sums and quotients of money are worked out with: twice the 38 of the store's widest amount."""

@@ -30,9 +30,10 @@ class ReportFormat(StrEnum):
 
 
 _PERIOD = (
-    "Days are days of the calendar in the time zone of --tz, a date is the start of its day, and the end of a period "
-    "does not belong to it."
+    "\n\nDays are days of the calendar in the time zone of --tz, a date is the start of its day, and the end of a "
+    "period does not belong to it."
 )
+"""A paragraph of its own: lists of commands show the first one only."""
 
 SinceOption = Annotated[
     str,
@@ -66,7 +67,7 @@ def report() -> None:
 @app.command(
     help=help_text(
         "What the calls cost, dearest first. Every currency and kind of billing is a table of its own, never added up; "
-        f"totals say how many calls are estimated, unpriced, interrupted. {_PERIOD}\n\n"
+        f"totals say how many calls are estimated, unpriced, interrupted.{_PERIOD}\n\n"
         "--by takes model, model_requested, team, project, user, key_id, session, provider, dialect, operation, "
         "outcome, error_class, finish_class, status, streaming, usage_source, cost_source, price_id, billing, "
         "currency, day, hour, tag:NAME.",
@@ -96,7 +97,7 @@ def costs(  # noqa: PLR0913 - one parameter per option
 
 @app.command(
     help=help_text(
-        f"The last calls, newest first, each with its cost and where that figure comes from. {_PERIOD}",
+        f"The last calls, newest first, each with its cost and where that figure comes from.{_PERIOD}",
         "taximeter report calls",
         "taximeter report calls --limit 100 --where team=search --where outcome!=ok",
         "taximeter report calls --since 2026-11-24T08:00 --until 2026-11-24T09:00 --tz Asia/Shanghai --format json",
@@ -121,7 +122,7 @@ def calls(
 @app.command(
     help=help_text(
         "What each provider and model delivers, measured: success, uptime, latency, time to first token, output tokens "
-        f"per second; beside it the list price, the price in effect, and the context size. {_PERIOD}",
+        f"per second; beside it the list price, the price in effect, and the context size.{_PERIOD}",
         "taximeter report providers",
         "taximeter report providers --since 24h --where provider=minimax --where provider=openai",
         "taximeter report providers --since 2026-11 --format csv",
@@ -183,9 +184,18 @@ def _draw(table: "Table") -> None:
     from rich.text import Text
 
     console = Console()
-    drawn = RichTable(title=table.title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
-    for heading, numeric in zip(table.headings, table.numeric, strict=True):
-        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    drawn = RichTable(
+        title=table.title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    lines = [row for section in table.sections for row in (*section.rows, section.total or ())]
+    for number, heading in enumerate(table.headings):
+        room = max((len(line[number]) for line in lines if line), default=0)
+        drawn.add_column(
+            _broken(heading, room),
+            justify="right" if table.numeric[number] else "left",
+            overflow="fold",
+            no_wrap=not table.foldable[number],
+        )
     for section in table.sections:
         for row in section.rows:
             drawn.add_row(*map(Text, row))
@@ -196,3 +206,12 @@ def _draw(table: "Table") -> None:
         console.print(drawn)
     for note in table.notes:
         console.print(Text(note, style="dim"))
+
+
+def _broken(heading: str, room: int) -> str:
+    """A heading in lines that are no longer than its column's cells, as far as its words allow."""
+    # Imported here: see proxy.cli.
+    import textwrap
+
+    widest = max(room, *map(len, heading.split()))
+    return "\n".join(textwrap.wrap(heading, widest))

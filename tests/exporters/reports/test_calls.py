@@ -64,4 +64,5 @@ def test_what_is_shown_is_added_up_by_currency_and_billing():
         "4 calls shown, of them 1 estimated, 1 unpriced, 1 interrupted.",
         "2 CNY (subscription) for 1 of these calls.",
         "0.000009000000000001 USD (metered) for 2 of these calls.",
+        "~ marks a cost that rests on an estimate.",
     )

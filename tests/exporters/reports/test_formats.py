@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.reports.formats import cell_text, exact_text, money_text, to_csv, to_json, to_plain, to_table
+from exporters.reports.formats import cell_text, exact_text, money_text, price_text, to_csv, to_json, to_plain, to_table
 from exporters.reports.period import Period
 from exporters.reports.report import Column, Report
 
@@ -100,8 +100,43 @@ def test_a_table_for_people_leaves_out_what_is_only_for_machines():
     table = to_table(REPORT)
     assert table.headings == ("team", "currency", "calls", "cost", "share")
     assert table.numeric == (False, False, True, True, True)
+    assert table.foldable == (True, True, False, False, False)
     assert [len(section.rows) for section in table.sections] == [2, 1, 1]
     assert [section.total is not None for section in table.sections] == [True, False, False]
+
+
+def test_a_currency_that_is_no_section_stands_behind_the_amounts_and_an_estimate_is_marked():
+    report = Report(
+        name="calls",
+        period=PERIOD,
+        columns=(
+            Column(name="call_id", type="text"),
+            Column(name="cost", type="money"),
+            Column(name="currency", type="text"),
+            Column(name="list_price", type="price"),
+            Column(name="estimated", type="text", detail=True),
+        ),
+        rows=(
+            ("c1", Decimal("0.5"), "USD", Decimal("0.30"), "yes"),
+            ("c2", Decimal(7), "CNY", None, ""),
+            ("c3", None, "", None, ""),
+        ),
+    )
+    table = to_table(report)
+    assert table.headings == ("call id", "cost", "list price")
+    assert table.sections[0].rows == (
+        ("c1", "~0.500000 USD", "0.30 USD"),
+        ("c2", "7.0000 CNY", "-"),
+        ("c3", "-", "-"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [("0.30", "0.30"), ("15", "15.00"), ("0.015", "0.015"), ("1.294712345", "1.294712"), ("0", "0.00")],
+)
+def test_a_price_has_the_decimals_it_needs(price, text):
+    assert price_text(Decimal(price)) == text
 
 
 @pytest.mark.parametrize(

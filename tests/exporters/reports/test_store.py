@@ -238,6 +238,23 @@ def test_providers_are_measured_over_their_attempts(store, ask, team):
     assert row["list_price_out"] == Decimal("1.2")
 
 
+def test_a_failure_under_an_alias_counts_against_the_model_that_answers_to_it(store, ask, team):
+    asked = {"provider": "openai", "model_requested": "gpt-5"}
+    failed = asked | {"model": "gpt-5", "outcome": "error", "error_class": "server_error"}
+    store.add(
+        [
+            call(0, team, **asked, model="gpt-5-2025"),
+            call(1, team, **failed),
+            call(2, team, **failed | {"provider": "azure"}),
+        ]
+    )
+    report = ask("providers")
+    assert cells(report, report.rows, "provider", "model", "requests", "success_rate") == [
+        ("openai", "gpt-5-2025", 2, Decimal("0.5")),
+        ("azure", "gpt-5", 1, Decimal(0)),
+    ]
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from exporters.reports.dimensions import group_names
 from exporters.reports.formats import Section, Table
 from proxy.cli import app
-from proxy.cli.report import _draw
+from proxy.cli.report import _broken, _draw
 from tests.fakes.report_store import report_store, running_store
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -140,6 +140,7 @@ def test_a_terminal_gets_a_drawn_table_that_foreign_text_cannot_steer(capsys):
         title="costs",
         headings=("team", "cost"),
         numeric=(False, True),
+        foldable=(True, False),
         sections=(Section((("[red]a[/]", "1.0"), ("b", "2.0")), ("total", "3.0")), Section((("c", "4.0"),), None)),
         notes=("USD [metered]: 2 calls.",),
     )
@@ -148,3 +149,16 @@ def test_a_terminal_gets_a_drawn_table_that_foreign_text_cannot_steer(capsys):
     assert "[red]a[/]" in shown
     assert "USD [metered]: 2 calls." in shown
     assert shown.index("total") < shown.index("4.0")
+
+
+@pytest.mark.parametrize(
+    ("heading", "room", "lines"),
+    [
+        ("output speed p50 tokens/s", 5, ["output", "speed", "p50", "tokens/s"]),
+        ("latency p50 ms", 6, ["latency", "p50 ms"]),
+        ("cost", 0, ["cost"]),
+        ("list price in", 40, ["list price in"]),
+    ],
+)
+def test_a_heading_takes_no_more_room_than_its_cells_as_far_as_words_allow(heading, room, lines):
+    assert _broken(heading, room).split("\n") == lines
