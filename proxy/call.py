@@ -23,6 +23,7 @@ class Call:
 
     __slots__ = (
         "attempts",
+        "billing",
         "body_complete_ns",
         "call_id",
         "caller",
@@ -64,6 +65,7 @@ class Call:
         self.operation = self.route.operation
         self.dialect_name = self.route.dialect.name if self.route.dialect is not None else ""
         self.caller = Caller()
+        self.billing = ""
         self.facts: RequestFacts = _NO_FACTS
         self.exchange: Exchange | None = None
         self.client_gone = False
@@ -216,6 +218,7 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         response_bytes=exchange.response_bytes if exchange is not None else 0,
         usage=facts.usage,
         provider_cost=facts.provider_cost,
+        billing=call.billing,
         response_id=facts.response_id or "",
         provider_request_id=head.first(call.upstream.request_id_names) if head is not None else "",
         changes=changes,

@@ -164,6 +164,7 @@ class Handler:
         if identity.credential is None and in_query and call.query:
             identity = identify(head.shared.head, query_value(call.query_text, in_query))
         call.caller = identity.caller
+        call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
         call.reasons.extend(identity.reasons)
         body = await self._read(call, head)
         decision = decide(

@@ -68,6 +68,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     response_bytes: int = 0
     usage: Usage = NO_USAGE
     provider_cost: Money | None = None
+    billing: str = ""
+    """`subscription` where the key that was used says so; empty where nobody knows."""
     response_id: str = ""
     provider_request_id: str = ""
     changes: tuple[str, ...] = ()

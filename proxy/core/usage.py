@@ -15,8 +15,8 @@ UsageSource = Literal["provider", "computed", "estimated", "none"]
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Consumption of one attempt. Token figures are counts; None means "not reported".
 
-    `input_tokens` holds all prompt tokens, cache reads and writes included; `output_tokens` all billed output, reasoning
-    included. The `cached_`, `cache_write_`, `reasoning_` and `audio_` figures are parts of those two.
+    `input_tokens` holds all prompt tokens, cache reads and writes included; `output_tokens` all billed output,
+    reasoning included. The `cached_`, `cache_write_`, `reasoning_` and `audio_` figures are parts of those two.
     """
 
     input_tokens: int | None = None

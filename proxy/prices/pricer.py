@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.core.money import Money
 from proxy.core.price import Listing, Price, listing_of
-from proxy.core.pricing import Billing, Priced, price_usage, unpriced
+from proxy.core.pricing import Priced, price_usage, unpriced
 from proxy.core.record import AttemptRecord, CallRecord
 from proxy.core.usage import NO_USAGE
 
@@ -67,13 +67,13 @@ class Pricer:
         """The currency that a configured provider bills in at a host."""
         return self._provider_currencies.get(provider) or self._host_currencies.get(host, DEFAULT_CURRENCY)
 
-    def price(self, attempt: AttemptRecord, call: CallRecord, *, billing: Billing | None = None) -> Priced:
+    def price(self, attempt: AttemptRecord, call: CallRecord) -> Priced:
         """What one attempt of a call cost.
 
         Args:
-            attempt: The attempt; its answering model and service tier decide.
+            attempt: The attempt; its answering model and service tier decide. Its `billing` stands where it says one;
+                else a call is `metered` or `free`.
             call: The call it belongs to.
-            billing: How the key that was used is billed, where somebody knows; else `metered` or `free`.
         """
         host = host_name(attempt.host)
         currency = self.currency(attempt.provider, host)
@@ -85,7 +85,9 @@ class Pricer:
             priced = _stated(priced, stated)
         elif priced.amount is None and not _turned_away(attempt):
             self._count(attempt.provider, _model(attempt, call))
-        return msgspec.structs.replace(priced, billing=billing) if billing else priced
+        if attempt.billing == "subscription":
+            return msgspec.structs.replace(priced, billing="subscription")
+        return priced
 
     def listing(self, kind: str, host: str, model: str, at_ns: int, *, provider: str = "") -> Listing | None:
         """List prices and context size of a model, for reports; None when no list knows it."""

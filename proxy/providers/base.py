@@ -25,6 +25,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the path itself asks for a stream (Gemini's `:streamGenerateContent`)."""
 
 
+_NO_KEY = b"\0"
+"""Begins no key: a header cannot hold it."""
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of upstream. `PROVIDERS` lists them all; a configured provider names the kind it behaves like."""
 
@@ -53,6 +57,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """Corrects facts that only this provider words differently (Gemini's hidden thinking); None when nothing does."""
     injects_usage: Callable[[str, str], bool] | None = None
     """`injects_usage(path, query)`: whether `stream_options.include_usage` is accepted there; None when it never is."""
+    subscription_keys: tuple[bytes, ...] = ()
+    """Prefixes of keys whose calls a plan pays for: their cost is a list price, not money."""
     keeps_null_usage: bool = False
     """True when its chunks carry `"usage":null` without having been asked for usage (MiniMax)."""
 
@@ -61,6 +67,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         if self.takes_bearer is not None and self.takes_bearer(path):
             return "authorization", f"Bearer {key}"
         return self.credential_header, self.credential_scheme + key
+
+    def billing(self, key: bytes | None) -> str:
+        """How calls with this key are paid for: `subscription`, or empty where the key does not tell."""
+        return "subscription" if key is not None and key.startswith(self.subscription_keys or _NO_KEY) else ""
 
     def judge(self, seen: ErrorSeen) -> ErrorFacts:
         """An error of this provider with its class and what it allows."""

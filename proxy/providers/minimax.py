@@ -104,7 +104,7 @@ _NATIVE: tuple[Shape, ...] = (
     Shape("GET", "query/video_generation", "video.query", free=True),
     Shape("POST", "image_generation", "image"),
     Shape("POST", "music_generation", "music"),
-    Shape("POST", "lyrics_generation", "music"),
+    Shape("POST", "lyrics_generation", "lyrics"),
     Shape("POST", "music_cover_preprocess", "music"),
     Shape("POST", "files/upload", "files", free=True),
     Shape("GET", "files/list", "files", free=True),
@@ -149,5 +149,6 @@ MINIMAX = Provider(
     classify=classify,
     remedies=_REMEDIES,
     injects_usage=asks_on_chat,
+    subscription_keys=(b"sk-cp-",),
     keeps_null_usage=True,
 )

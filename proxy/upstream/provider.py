@@ -21,6 +21,9 @@ class Upstream:
         self.origin: Origin = self.pool.origin
         self.currency = settings.currency or kind.currencies.get(self.origin.host, "USD")
         self.request_id_names = tuple(name.encode("ascii") for name in kind.request_id_headers)
+        key = settings.api_key
+        self.billing = kind.billing(key.encode("latin-1")) if key is not None else ""
+        """How calls are paid for where the operator's own key tells."""
         self.refuses_usage = False
         """Learned: it answered that it does not know `stream_options`; it is not asked for usage again."""
         self.route = lru_cache(_ROUTES_KEPT)(kind.route)

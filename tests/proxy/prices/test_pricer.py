@@ -138,7 +138,7 @@ def test_calls_that_are_free_cost_0():
 
 
 def test_who_knows_how_the_key_is_billed_can_say_so():
-    priced = pricer().price(attempt(), call(), billing="subscription")
+    priced = pricer().price(attempt(billing="subscription"), call())
 
     assert (priced.amount, priced.billing) == (D("0.0003"), "subscription")
 

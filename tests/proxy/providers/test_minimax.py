@@ -41,7 +41,7 @@ def judged(code, message="", status=200, type_=None, *, in_stream=False):
         ("GET", "/v2/query/video_generation", "video.query", False, None),
         ("POST", "/v1/image_generation", "image", True, None),
         ("POST", "/v1/music_generation", "music", True, None),
-        ("POST", "/v1/lyrics_generation", "music", True, None),
+        ("POST", "/v1/lyrics_generation", "lyrics", True, None),
         ("POST", "/v1/music_cover_preprocess", "music", True, None),
         ("POST", "/v1/files", "files", False, None),
         ("POST", "/v1/files/upload", "files", False, None),
@@ -181,3 +181,8 @@ def test_usage_is_asked_for_on_the_openai_dialect_only_and_nulls_are_its_own():
 def test_one_key_header_serves_all_dialects():
     for path in ("/v1/chat/completions", "/anthropic/v1/messages", "/v1/t2a_v2"):
         assert MINIMAX.credential(path, "sk-api-1") == ("authorization", "Bearer sk-api-1")
+
+
+def test_a_plan_s_key_says_that_a_subscription_pays():
+    assert MINIMAX.billing(b"sk-cp-1") == "subscription"
+    assert MINIMAX.billing(b"sk-api-1") == MINIMAX.billing(None) == ""
