@@ -15,7 +15,7 @@ from proxy.core.errors import ErrorSeen
 from proxy.core.facts import AnswerHead, FinishClass, ResponseFacts, StreamEnd
 from proxy.core.json_array import ArraySplitter
 from proxy.core.money import Money, stated
-from proxy.core.sse import BOM, MAX_EVENT_BYTES, EventSplitter
+from proxy.core.sse import BOM, MAX_EVENT_BYTES, Event, EventSplitter
 from proxy.core.usage import Usage
 from proxy.core.wanted import first_stated, json_value
 
@@ -28,6 +28,7 @@ CURRENCY = "USD"
 EVENT_STREAM = "text/event-stream"
 DONE = b"[DONE]"
 _LONGEST_DONE = 16  # with spaces around it
+_ERROR = b"error"
 
 _MAX_PLAIN_BYTES = 500
 """How much of a body in plain text is kept as the message of an error."""
@@ -134,8 +135,12 @@ class AnswerReader:
         if self._splitter is not None:
             for event in self._splitter.feed(data):
                 text = event.data
-                if text is not None and (len(text) <= _LONGEST_DONE or not self.take(text)):
-                    self._take_odd(text)
+                if text is None:
+                    continue
+                if len(text) <= _LONGEST_DONE or event.name == _ERROR:
+                    self._take_odd(event)
+                elif not self.take(text):
+                    self._bad_events += 1
         elif self._kind is None:
             self._front += data
             self._tell_kind(at_end=False)
@@ -169,11 +174,17 @@ class AnswerReader:
             unread=self.unread,
         )
 
-    def _take_odd(self, data: bytes, *, complete: bool = True) -> None:
-        """Take an event that is very short, unreadable or cut off; half an event at the end is not a bad one."""
+    def _take_odd(self, event: Event) -> None:
+        """Take an event that is very short, named an error, or cut off by the end of the stream."""
+        data = event.data or b""
         if data.strip() == DONE:
             self._done = True
-        elif not self.take(data) and complete:
+            return
+        taken = self.take(data)
+        if event.name == _ERROR and self.error is None:
+            # Its name says what it is, even if its data is a bare text or an object without an `error`.
+            self.note_error({"error": json_value(data) or data.decode("utf-8", "replace")})
+        elif not taken and event.complete:
             self._bad_events += 1
 
     def _tell_kind(self, *, at_end: bool) -> None:
@@ -228,7 +239,7 @@ class AnswerReader:
     def _finish_stream(self, *, clean: bool) -> StreamEnd | None:
         for event in self._splitter.finish() if self._splitter is not None else ():
             if event.data is not None:
-                self._take_odd(event.data, complete=event.complete)
+                self._take_odd(event)
         source = self._splitter or self._array
         failed = source and source.failed
         self.unread = failed or ("bad_event" if self._bad_events else None)

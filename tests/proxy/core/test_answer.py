@@ -32,6 +32,12 @@ def test_the_first_bytes_tell_a_stream_from_a_body_whatever_the_type_says(conten
         assert facts == facts_of(OPENAI_CHAT, front + whole, content_type=content_type, sizes=[1] * len(whole))
 
 
+@pytest.mark.parametrize("sizes", [[], [1, 1, 1, 1]])
+def test_a_byte_order_mark_counts_at_the_very_front_only(sizes):
+    facts = facts_of(OPENAI_CHAT, b"\n\xef\xbb\xbf" + BODY, content_type=JSON, sizes=sizes)
+    assert facts.unread == "not_json"
+
+
 @pytest.mark.parametrize("first", [b"event: x\n", b"id: 1\n", b"retry: 5\n", b"data:\n"])
 def test_every_field_of_an_event_tells_a_stream(first):
     assert facts_of(OPENAI_CHAT, first + STREAM, content_type=JSON).stream_end == "done_marker"
@@ -108,6 +114,22 @@ def test_an_error_in_a_good_stream_came_after_its_head():
     assert not facts_of(OPENAI_CHAT, b'{"error":{"message":"m"}}').error.in_stream
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"error":{"message":"m"}}', "m"),
+        (b'{"message":"m"}', "m"),
+        (b'"m"', "m"),
+        (b"overloaded, come back later", "overloaded, come back later"),
+        (b"{}", "{}"),
+    ],
+)
+def test_an_event_that_is_named_an_error_is_one_whatever_its_data(data, message):
+    facts = facts_of(OPENAI_CHAT, sse(CHUNK) + b"event: error\ndata: " + data + b"\n\n")
+    assert (facts.error.message, facts.error.in_stream, facts.stream_end) == (message, True, "error")
+    assert facts.unread is None
+
+
 def test_of_several_errors_the_first_is_kept():
     assert (
         facts_of(OPENAI_CHAT, sse(b'{"error":{"message":"first"}}', b'{"error":{"message":"second"}}')).error.message
@@ -158,13 +180,12 @@ def test_arbitrary_bytes_never_raise_and_read_the_same_however_cut(dialect, data
 )
 def test_memory_is_bounded_whatever_comes(dialect, piece):
     reader = dialect.reader(AnswerHead(status=200, content_type=EVENTS), 50_000)
-    reader.feed(b"data: {}\n\n")
     tracemalloc.start()
     for _ in range(100):
         reader.feed(piece * 5)
     held_bytes, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held_bytes < 150_000
+    assert held_bytes < 20_000
     assert peak_bytes < 300_000
 
 

@@ -181,6 +181,7 @@ def test_running_figures_of_a_stream_that_broke_are_not_complete():
 def test_final_figures_stay_complete_when_the_stream_breaks_after_them():
     assert stream(chunk(finish="stop"), {"choices": [], "usage": REAL}, clean=False).usage.complete
     assert stream(chunk(finish="stop", usage=REAL), clean=False).usage.complete
+    assert stream(chunk(finish="stop"), chunk(usage=REAL), clean=False).usage.complete
 
 
 # money

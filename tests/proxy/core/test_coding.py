@@ -160,6 +160,19 @@ def test_what_one_call_unpacks_is_bounded_even_for_an_endless_stream():
     assert decoder.failed == "too_large"
 
 
+@pytest.mark.parametrize("name", COMPRESS)
+def test_nothing_stays_inside_when_a_piece_comes_out_full(name, monkeypatch):
+    monkeypatch.setattr(coding, "PIECE_BYTES", 1000)
+    for size in range(900, 2300, 7):
+        assert decode(name, compress(name, bytes(size))) == (bytes(size), None)
+
+
+def test_nothing_stays_inside_though_all_input_is_used_up(monkeypatch):
+    monkeypatch.setattr(coding, "PIECE_BYTES", 1000)
+    for size in range(900, 2300):
+        assert decode("deflate", raw_deflate(bytes(size))) == (bytes(size), None)
+
+
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
 def test_endless_empty_parts_are_given_up(name, monkeypatch):
     monkeypatch.setattr(coding, "_MAX_PARTS", 50)

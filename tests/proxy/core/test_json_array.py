@@ -24,10 +24,12 @@ def split(data, sizes=(), **limits):
 
 @given(st.lists(json_values, max_size=4), st.sampled_from([None, 1]), st.lists(st.integers(0, 9), max_size=20))
 def test_gives_the_elements_of_an_array_however_it_is_cut(array, indent, sizes):
-    elements, splitter = split(json.dumps(array, indent=indent).encode(), sizes)
-    assert [json.loads(element) for element in elements] == array
-    assert splitter.closed
-    assert splitter.failed is None
+    text = json.dumps(array, indent=indent).encode()
+    for pieces in (sizes, [1] * len(text)):
+        elements, splitter = split(text, pieces)
+        assert [json.loads(element) for element in elements] == array
+        assert splitter.closed
+        assert splitter.failed is None
 
 
 def test_an_element_is_handed_out_with_the_comma_after_it():

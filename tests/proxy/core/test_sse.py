@@ -100,6 +100,9 @@ def test_an_event_is_handed_out_with_the_last_byte_of_its_blank_line(end):
         (b"data:a\n\n", b"a"),
         (b"data:  a\n\n", b" a"),
         (b"data: a\ndata: b\n\n", b"a\nb"),
+        (b"data: a\r\n\r\n", b"a"),
+        (b"data: a\r\ndata: b\r\n\r\n", b"a\nb"),
+        (b"data: a\n\r\n", b"a"),
         (b"data\ndata\n\n", b"\n"),
         (b"data:\n\n", None),
         (b"data: \n\n", None),
@@ -112,6 +115,14 @@ def test_an_event_is_handed_out_with_the_last_byte_of_its_blank_line(end):
 )
 def test_data_is_the_data_lines_joined(raw, data):
     assert split_all(raw) == [Event(raw, data)]
+
+
+@pytest.mark.parametrize("end", LINE_ENDS)
+def test_the_name_is_the_event_field(end):
+    raw = b"event: x" + end + b"data: a" + end + end
+    assert split_all(raw) == [Event(raw, b"a", b"x")]
+    raw = b"event: x" + end + b"event:y" + end + b"data: a" + end + b"data: b" + end + end
+    assert split_all(raw) == [Event(raw, b"a\nb", b"y")]
 
 
 def test_several_events_of_one_chunk_come_out_together():

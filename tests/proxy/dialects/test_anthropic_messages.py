@@ -26,7 +26,8 @@ def test_reads_recorded_requests(case):
 
 
 def event(kind, **members):
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}   \n\n".encode()
+    text = json.dumps({"type": kind, **members}, separators=(",", ":"))
+    return f"event: {kind}\ndata: {text}   \n\n".encode()
 
 
 def start(**usage):

@@ -167,6 +167,11 @@ def test_a_blocked_prompt_has_its_reason_as_finish():
     assert facts_of(GEMINI_GENERATE, as_events(value)).stream_end == "eof"
 
 
+def test_feedback_beside_an_answer_blocks_nothing():
+    facts = body(answer(finish="STOP", promptFeedback={"blockReason": "OTHER"}))
+    assert (facts.finish_reason, facts.finish_class) == ("STOP", "stop")
+
+
 @pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [value]])
 def test_an_error_reads_the_same_bare_and_in_an_array(wrap):
     error = {

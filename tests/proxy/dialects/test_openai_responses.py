@@ -26,7 +26,8 @@ def test_reads_recorded_requests(case):
 
 
 def event(kind, **members):
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+    text = json.dumps({"type": kind, **members}, separators=(",", ":"))
+    return f"event: {kind}\ndata: {text}\n\n".encode()
 
 
 def response(status="completed", **members):
@@ -78,6 +79,10 @@ def test_usage_stands_in_the_response_of_the_last_event():
 def test_a_response_in_the_background_has_no_usage_and_no_finish_yet(status):
     facts = body(status=status)
     assert (facts.usage, facts.finish_reason, facts.response_id) == (NO_USAGE, None, "resp_1")
+
+
+def test_usage_of_a_response_that_still_runs_is_not_complete():
+    assert not body(status="in_progress", usage=REAL).usage.complete
 
 
 def test_a_placeholder_is_no_measurement():
