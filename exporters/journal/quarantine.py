@@ -38,14 +38,17 @@ class Quarantine:
                     found[match["reason"]] = found.get(match["reason"], 0) + int(match["lines"])
         return found
 
-    def mark(self, mark: str) -> None:
-        """Remember, over any crash, that something is being taken apart. Raises OSError."""
+    def mark(self, mark: str, text: str) -> None:
+        """Remember a text, over any crash, under a name of letters that a file may have. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._folder / f".{mark}.mark", b"")
+        write_whole(self._folder / f".{mark}.mark", text.encode())
 
-    def marked(self, mark: str) -> bool:
-        """Whether `mark` was called and `unmark` was not."""
-        return (self._folder / f".{mark}.mark").exists()
+    def marked(self, mark: str) -> str:
+        """The text that was given to `mark`; empty when there is none. Raises OSError."""
+        try:
+            return (self._folder / f".{mark}.mark").read_text()
+        except FileNotFoundError:
+            return ""
 
     def unmark(self, mark: str) -> None:
         """Forget a mark. Raises OSError."""

@@ -24,15 +24,17 @@ def test_the_same_trouble_met_again_is_counted_once(tmp_path):
 
 
 def test_a_mark_outlives_the_process_until_it_is_taken_off(tmp_path):
-    Quarantine(tmp_path).mark("worker-1.00000003.calls")
+    Quarantine(tmp_path).mark("worker-1.00000003.calls", "0-40")
     later = Quarantine(tmp_path)
-    assert later.marked("worker-1.00000003.calls")
-    assert not later.marked("worker-1.00000004.calls")
+    assert later.marked("worker-1.00000003.calls") == "0-40"
+    assert later.marked("worker-1.00000004.calls") == ""
+    later.mark("worker-1.00000003.calls", "0-40 0-20")
+    assert Quarantine(tmp_path).marked("worker-1.00000003.calls") == "0-40 0-20"
     later.unmark("worker-1.00000003.calls")
-    assert not Quarantine(tmp_path).marked("worker-1.00000003.calls")
+    assert Quarantine(tmp_path).marked("worker-1.00000003.calls") == ""
 
 
 def test_marks_are_no_lines(tmp_path):
     quarantine = Quarantine(tmp_path)
-    quarantine.mark("worker-1.00000003.calls")
+    quarantine.mark("worker-1.00000003.calls", "0-40")
     assert quarantine.counts() == {}

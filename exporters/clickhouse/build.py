@@ -1,0 +1,333 @@
+"""Records and prices become rows. PURE, and total: whatever figures a record holds, the store takes the row.
+
+Figures that no column can hold (negative counts, more than 63 bits, amounts beyond 20 digits) become NULL, "not known":
+providers write what they like, and one odd number must not keep a call off the books.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+from exporters.clickhouse.route import route
+from exporters.clickhouse.rows import AttemptRow, CallRow, PartRow, PriceLine
+from exporters.recorder.ports import PricedCall
+from proxy.core.errors import REMEDIES
+from proxy.core.pricing import Priced, exact_sum
+from proxy.core.record import AttemptRecord, CallRecord
+from proxy.core.usage import Usage
+
+MAX_COUNT = 2**63 - 1
+MAX_PATH_CHARS = 2000
+_MAX_INSTANT_NS = 9_214_646_400 * 10**9
+"""The end of 2261: the store counts nanoseconds in 64 bits."""
+_EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
+_MONEY_QUANTUM = Decimal(1).scaleb(-18)
+_MONEY_LIMIT = Decimal(10) ** 20
+_UNIT_QUANTUM = Decimal(1).scaleb(-12)
+_UNIT_LIMIT = Decimal(10) ** 26
+_SOURCE_TRUST = ("estimated", "computed", "provider")
+"""Least trusted first: a sum is as good as its worst part."""
+_TOKENS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "total_tokens",
+)
+
+
+def attempt_rows(priced: PricedCall) -> list[AttemptRow]:
+    """The rows of `attempts` for a call; none for one that was refused."""
+    pairs = zip(priced.call.attempts, priced.prices, strict=True)
+    return [_attempt_row(priced.call, attempt, price) for attempt, price in pairs]
+
+
+def _attempt_row(call: CallRecord, attempt: AttemptRecord, price: Priced) -> AttemptRow:
+    trace, caller = call.trace, call.caller
+    row = AttemptRow(
+        call_id=call.call_id,
+        attempt=_bounded(attempt.attempt, 255),
+        started_at=instant(attempt.started_at_ns),
+        duration_ms=attempt.duration_ns / 1e6,
+        trace_id=trace.trace_id,
+        span_id=attempt.span_id,
+        parent_span_id=trace.span_id,
+        trace_state=trace.state,
+        sampled=trace.sampled,
+        key_id=caller.key_id,
+        team=caller.team,
+        project=caller.project,
+        user=caller.user,
+        session=caller.session,
+        tags=caller.tags,
+        provider=attempt.provider,
+        kind=attempt.kind,
+        host=attempt.host,
+        dialect=attempt.dialect,
+        operation=call.operation,
+        model_requested=call.model_requested,
+        model=attempt.model,
+        service_tier=attempt.service_tier,
+        max_output_tokens=count(call.max_output_tokens),
+        streaming=call.streaming,
+        billable=call.billable,
+        status=_bounded(attempt.status, 65535),
+        outcome=attempt.outcome,
+        finish_class=attempt.finish_class or "",
+        finish_reason=attempt.finish_reason,
+        stream_end=attempt.stream_end or "",
+        connect_ms=_ms(attempt.connect_ns),
+        ttfb_ms=_ms(attempt.ttfb_ns),
+        ttft_ms=_ms(attempt.ttft_ns),
+        overhead_ms=call.overhead_ns / 1e6,
+        request_bytes=_bounded(attempt.request_bytes, MAX_COUNT),
+        response_bytes=_bounded(attempt.response_bytes, MAX_COUNT),
+        response_id=attempt.response_id,
+        provider_request_id=attempt.provider_request_id,
+        changes=list(attempt.changes),
+        unread=attempt.unread,
+        client_gone=call.client_gone,
+    )
+    if attempt.error:
+        row.error_class = attempt.error.error_class
+        row.error_type = attempt.error.type or ""
+        row.provider_code = attempt.error.code or ""
+        row.fault = attempt.error.fault
+        row.retry_same = attempt.error.retry_same
+        row.fallback = attempt.error.fallback
+    _add_own_usage(row, attempt.usage)
+    _add_own_cost(row, attempt, price)
+    return row
+
+
+def _add_own_usage(row: AttemptRow, usage: Usage) -> None:
+    for name in _TOKENS:
+        setattr(row, name, count(getattr(usage, name)))
+    row.units = _units((usage,))
+    row.usage_parts = [_part_row(part.kind, part.model, part.usage) for part in usage.parts]
+    row.usage_source = usage.source
+    row.usage_origin = usage.origin
+    row.usage_complete = usage.complete
+
+
+def _add_own_cost(row: AttemptRow, attempt: AttemptRecord, price: Priced) -> None:
+    row.cost = money(price.amount)
+    row.currency = price.currency
+    row.cost_source = price.cost_source
+    row.cost_estimated = price.estimated
+    row.cost_lower_bound = price.lower_bound
+    row.cost_reasons = list(price.reasons)
+    row.price_id = price.price_id
+    if price.list_cost:
+        row.list_cost = money(price.list_cost.amount)
+        row.list_cost_currency = price.list_cost.currency
+    row.price_lines = _price_lines(price)
+    if attempt.provider_cost:
+        row.provider_cost = money(attempt.provider_cost.amount)
+        row.provider_cost_currency = attempt.provider_cost.currency
+    row.billing = price.billing
+
+
+def call_row(priced: PricedCall) -> CallRow:
+    """The row of `calls`: totals over the attempts, and of the rest what the last attempt says, the one the app got."""
+    call = priced.call
+    trace, caller = call.trace, call.caller
+    row = CallRow(
+        call_id=call.call_id,
+        attempt=_bounded(len(call.attempts), 255),
+        started_at=instant(call.started_at_ns),
+        duration_ms=call.duration_ns / 1e6,
+        trace_id=trace.trace_id,
+        span_id=trace.span_id,
+        parent_span_id=trace.parent_span_id,
+        trace_state=trace.state,
+        sampled=trace.sampled,
+        key_id=caller.key_id,
+        team=caller.team,
+        project=caller.project,
+        user=caller.user,
+        session=caller.session,
+        tags=caller.tags,
+        provider=call.provider,
+        dialect=call.dialect,
+        operation=call.operation,
+        method=call.method,
+        route=route(call.provider, call.path, call.operation),
+        path=call.path[:MAX_PATH_CHARS],
+        model_requested=call.model_requested,
+        model=call.model_requested,
+        max_output_tokens=count(call.max_output_tokens),
+        streaming=call.streaming,
+        billable=call.billable,
+        status=_bounded(call.status, 65535),
+        outcome=call.outcome,
+        error_class=call.error_class or "",
+        fault=REMEDIES[call.error_class].fault if call.error_class else "",
+        overhead_ms=call.overhead_ns / 1e6,
+        request_bytes=_bounded(call.request_bytes, MAX_COUNT),
+        response_bytes=_bounded(call.response_bytes, MAX_COUNT),
+        usage_source="none",
+        cost_source="none",
+        reasons=list(call.reasons),
+        client_gone=call.client_gone,
+    )
+    if call.attempts:
+        _add_last_attempt(row, call, call.attempts[-1])
+        _add_usage(row, [attempt.usage for attempt in call.attempts])
+        _add_cost(row, priced)
+    return row
+
+
+def _add_last_attempt(row: CallRow, call: CallRecord, last: AttemptRecord) -> None:
+    row.kind = last.kind
+    row.host = last.host
+    row.model = last.model or call.model_requested
+    row.service_tier = last.service_tier
+    if last.error:
+        row.error_type = last.error.type or ""
+        row.provider_code = last.error.code or ""
+    row.finish_class = last.finish_class or ""
+    row.finish_reason = last.finish_reason
+    row.stream_end = last.stream_end or ""
+    row.connect_ms = _ms(last.connect_ns)
+    # The app has waited since the start of the call, not of the attempt.
+    waited_ns = max(0, last.started_at_ns - call.started_at_ns)
+    row.ttfb_ms = _ms(None if last.ttfb_ns is None else waited_ns + last.ttfb_ns)
+    row.ttft_ms = _ms(None if last.ttft_ns is None else waited_ns + last.ttft_ns)
+    row.response_id = last.response_id
+    row.provider_request_id = last.provider_request_id
+    row.unread = last.unread
+    row.changes = list(dict.fromkeys(change for attempt in call.attempts for change in attempt.changes))
+
+
+def _add_usage(row: CallRow, usages: Sequence[Usage]) -> None:
+    for name in _TOKENS:
+        setattr(row, name, _total(getattr(usage, name) for usage in usages))
+    row.units = _units(usages)
+    reported = [usage for usage in usages if usage.source != "none"]
+    if reported:
+        row.usage_source = min((usage.source for usage in reported), key=_SOURCE_TRUST.index)
+        row.usage_origin = reported[-1].origin
+        row.usage_complete = all(usage.complete for usage in reported)
+
+
+def _add_cost(row: CallRow, priced: PricedCall) -> None:
+    """Sums per currency; `cost` is the sum in the currency of the last attempt that has one."""
+    pairs = list(zip(priced.call.attempts, priced.prices, strict=True))
+    sums: dict[str, list[Decimal]] = {}
+    for _, price in pairs:
+        if price.amount is not None:
+            sums.setdefault(price.currency, []).append(price.amount)
+    known = [price for _, price in pairs if price.amount is not None]
+    main = known[-1] if known else priced.prices[-1]
+    row.currency = main.currency
+    row.billing = main.billing
+    row.cost_source = main.cost_source
+    row.price_id = main.price_id
+    if known:
+        row.cost = money(exact_sum(sums[main.currency]))
+        row.costs = {currency: text for currency, items in sums.items() if (text := money(exact_sum(items)))}
+    row.cost_estimated = any(price.estimated for _, price in pairs)
+    row.cost_lower_bound = any(price.lower_bound for _, price in pairs)
+    row.cost_reasons = list(dict.fromkeys(reason for _, price in pairs for reason in price.reasons))
+    row.unpriced_attempts = _bounded(sum(_is_unpriced(attempt, price) for attempt, price in pairs), 255)
+    listed = [price.list_cost for _, price in pairs if price.list_cost]
+    if listed and len({cost.currency for cost in listed}) == 1:
+        row.list_cost = money(exact_sum(cost.amount for cost in listed))
+        row.list_cost_currency = listed[-1].currency
+    stated = [attempt.provider_cost for attempt, _ in pairs if attempt.provider_cost]
+    if stated and len({cost.currency for cost in stated}) == 1 and all(cost.amount.is_finite() for cost in stated):
+        row.provider_cost = money(exact_sum(cost.amount for cost in stated))
+        row.provider_cost_currency = stated[-1].currency
+
+
+def _is_unpriced(attempt: AttemptRecord, price: Priced) -> bool:
+    return price.amount is None and attempt.usage.source != "none"
+
+
+def instant(at_ns: int) -> str:
+    """Unix time in nanoseconds as JSONEachRow takes a DateTime64(9); what is out of its range is moved to its edge."""
+    seconds, nanoseconds = divmod(max(0, min(at_ns, _MAX_INSTANT_NS)), 10**9)
+    # Ten digits: fewer would be read as something else than Unix time.
+    return f"{seconds:010d}.{nanoseconds:09d}"
+
+
+def count(figure: int | None) -> int | None:
+    """A figure that a column can hold, else None."""
+    return figure if figure is not None and 0 <= figure <= MAX_COUNT else None
+
+
+def money(amount: Decimal | None) -> str | None:
+    """An amount as a Decimal(38, 18) takes it, rounded half to even; None where it is not known or beyond reason."""
+    return None if amount is None else _decimal(amount, _MONEY_QUANTUM, _MONEY_LIMIT)
+
+
+def _decimal(number: Decimal, quantum: Decimal, limit: Decimal) -> str | None:
+    if not number.is_finite() or abs(number) >= limit:
+        return None
+    exponent = number.as_tuple().exponent
+    quantum_exponent = quantum.as_tuple().exponent
+    if isinstance(exponent, int) and isinstance(quantum_exponent, int) and exponent < quantum_exponent:
+        number = _EXACT.quantize(number, quantum)
+    return format(number, "f")
+
+
+def _units(usages: Iterable[Usage]) -> dict[str, str]:
+    sums: dict[str, list[Decimal]] = {}
+    for usage in usages:
+        for name, quantity in usage.units.items():
+            if quantity.is_finite():
+                sums.setdefault(name, []).append(quantity)
+    texts = {name: _decimal(exact_sum(items), _UNIT_QUANTUM, _UNIT_LIMIT) for name, items in sums.items()}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _price_lines(price: Priced) -> list[PriceLine]:
+    lines = []
+    for line in price.lines:
+        quantity = _decimal(line.quantity, _UNIT_QUANTUM, _UNIT_LIMIT)
+        free = _decimal(line.free, _UNIT_QUANTUM, _UNIT_LIMIT)
+        rate, amount = money(line.rate), money(line.amount)
+        if quantity is not None and free is not None and rate is not None and amount is not None:
+            lines.append(
+                PriceLine(
+                    part=line.part,
+                    quantity=quantity,
+                    free=free,
+                    rate=rate,
+                    per=_bounded(line.per, MAX_COUNT),
+                    amount=amount,
+                    price_id=line.price_id,
+                )
+            )
+    return lines
+
+
+def _part_row(kind: str, model: str | None, usage: Usage) -> PartRow:
+    return PartRow(
+        kind=kind,
+        model=model or "",
+        input_tokens=count(usage.input_tokens),
+        cached_input_tokens=count(usage.cached_input_tokens),
+        cache_write_tokens=count(usage.cache_write_tokens),
+        output_tokens=count(usage.output_tokens),
+        reasoning_tokens=count(usage.reasoning_tokens),
+    )
+
+
+def _total(figures: Iterable[int | None]) -> int | None:
+    """The sum of what was reported; None when nothing was."""
+    reported = [figure for figure in map(count, figures) if figure is not None]
+    return count(sum(reported)) if reported else None
+
+
+def _bounded(figure: int, most: int) -> int:
+    return max(0, min(figure, most))
+
+
+def _ms(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / 1e6

@@ -1,0 +1,176 @@
+"""Every call into ClickHouse, exactly once.
+
+What: one INSERT per segment and table, of ready-made JSONEachRow, with a deduplication token made of segment and table.
+Whatever happens in between (a lost answer, a kill, a second try with newer prices), the same token changes nothing.
+Rows that the store refuses for what is in them are found by halving, each part under a token of its own, and put into
+quarantine; which parts were refused is remembered over a crash, so that the cuts are the same again.
+
+Config: `store.url`, `store.user`, `store.password`, `store.database`, `semconv`.
+
+Example: `await run_recorder(settings, pricer, [ClickHouseSink(settings)], stop=stop, status=status)`
+
+Source: the ClickHouse fact sheet, sections 6 and 7.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from exporters.clickhouse.build import attempt_rows, call_row
+from exporters.clickhouse.client import INSERT_SETTINGS, blames_rows, brief, connect
+from exporters.clickhouse.halving import Halving, Rows
+from exporters.clickhouse.rows import TABLES, AttemptRow, CallRow
+from exporters.journal.quarantine import Quarantine
+from exporters.recorder.ports import Batch, SinkUnavailableError
+from exporters.schema.migrate import SchemaError, ensure_database, migrate
+from proxy.core.semconv import DEFAULT_CONVENTION, Convention
+from proxy.settings import Settings
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class ClickHouseSink:
+    """The store as a sink. The schema is brought up to date whenever a connection is made.
+
+    Args:
+        settings: Address, account and database of the store; the journal folder, for the quarantine; the version of
+            the OpenTelemetry names in the trace views.
+    """
+
+    name = "clickhouse"
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = settings.store
+        self._quarantine = Quarantine(settings.journal_dir)
+        self._convention: Convention = "genai-dev" if settings.semconv == "genai-dev" else DEFAULT_CONVENTION
+        self._client: Client | None = None
+        self._pinned: dict[str, str | int] = {}
+        self._done_marks: list[str] = []
+
+    def check(self) -> None:
+        """Connect and bring the schema up to date, or see that the store still answers. Raises SinkUnavailableError."""
+        with self._mapped():
+            if not self._connected().ping():
+                self._drop()
+                raise SinkUnavailableError(f"no answer from {self._store.url}")
+
+    def deliver(self, batch: Batch) -> Mapping[str, int]:
+        """Insert the rows of a batch. Raises SinkUnavailableError."""
+        counts: Counter[str] = Counter()
+        with self._mapped():
+            self._connected()
+            self._forget_marks()
+            calls, attempts = self._rows(batch, counts)
+            # Attempts first: who sees a call sees its attempts.
+            for table, rows in (("attempts", attempts), ("calls", calls)):
+                refused = self._insert(batch, table, rows)
+                counts[table] += len(rows) - refused
+                counts["refused"] += refused
+        return +counts
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._drop()
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """The errors of the client as ours. After any of them the next try begins with a new connection."""
+        try:
+            yield
+        except ClickHouseError as error:
+            self._drop()
+            raise SinkUnavailableError(brief(error)) from error
+        except SchemaError as error:
+            self._drop()
+            raise SinkUnavailableError(str(error)) from error
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            bare = connect(self._store)
+            try:
+                ensure_database(bare, self._store.database)
+            finally:
+                bare.close()
+            client = connect(self._store, database=self._store.database)
+            migrate(client, convention=self._convention)
+            _check_columns(client)
+            known = client.server_settings
+            self._pinned = {name: value for name, value in INSERT_SETTINGS.items() if not known or name in known}
+            self._client = client
+        return self._client
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _rows(self, batch: Batch, counts: Counter[str]) -> tuple[list[CallRow], list[AttemptRow]]:
+        calls: list[CallRow] = []
+        attempts: list[AttemptRow] = []
+        odd: list[bytes] = []
+        for priced in batch.calls:
+            try:
+                rows = attempt_rows(priced)
+                calls.append(call_row(priced))
+                attempts += rows
+            except Exception:  # noqa: BLE001 - a record that we cannot make rows of must not hold up all others
+                odd.append(msgspec.json.encode(priced.call))
+        if odd:
+            self._quarantine.put(batch.instance, batch.number, "no_row", odd)
+            counts["refused"] += len(odd)
+        return calls, attempts
+
+    def _insert(self, batch: Batch, table: str, rows: Rows) -> int:
+        """Insert rows under the token of their segment; how many the store refused for what is in them."""
+        if not rows:
+            return 0
+        token = f"{batch.token}/{table}"
+        mark = f"{batch.instance}.{batch.number:08d}.{table}"
+        known = self._quarantine.marked(mark)
+        refusal = None
+        if not known and (refusal := self._send(table, rows, token)) is None:
+            return 0
+        halving = Halving(
+            rows,
+            send=lambda part, name: self._send(table, part, f"{token}/{name}"),
+            known=known,
+            remember=lambda refused: self._quarantine.mark(mark, refused),
+        )
+        halving.run(refusal)
+        if halving.refused:
+            lines, why = [_ENCODER.encode(row) for row in halving.refused], "\n".join(halving.reasons)
+            self._quarantine.put(batch.instance, batch.number, f"refused-{table}", lines, why=why)
+        self._done_marks.append(mark)
+        return len(halving.refused)
+
+    def _forget_marks(self) -> None:
+        """A further batch means that the cursor has passed what was marked."""
+        while self._done_marks:
+            self._quarantine.unmark(self._done_marks.pop())
+
+    def _send(self, table: str, rows: Rows, token: str) -> ClickHouseError | None:
+        """One INSERT; the error when the store refuses the rows for what is in them. Raises every other one."""
+        try:
+            self._connected().raw_insert(
+                table,
+                insert_block=_ENCODER.encode_lines(rows),
+                fmt="JSONEachRow",
+                settings={**self._pinned, "insert_deduplication_token": token},
+            )
+        except ClickHouseError as error:
+            if blames_rows(error):
+                return error
+            raise
+        return None
+
+
+def _check_columns(client: Client) -> None:
+    """The tables have what the rows bring. Raises SchemaError."""
+    for table, row in TABLES.items():
+        there = {str(found[0]) for found in client.query(f"DESCRIBE TABLE {table}").result_rows}
+        if missing := [name for name in row.__struct_fields__ if name not in there]:
+            raise SchemaError(f"The table {table} lacks the columns {', '.join(missing)}: somebody has changed it.")
