@@ -1,8 +1,9 @@
 """The life of a process that the supervisor started: settings by pipe, `ready` when it serves, drain when told to stop.
 
 Protocol: one line of JSON settings on stdin, which then stays open; its end means that the supervisor is gone, and
-counts as a request to stop. `ready` on stdout once the process serves. SIGTERM: drain and end; a second SIGTERM: end
-now. SIGINT and SIGHUP are the supervisor's business: a terminal sends them to every process of the group.
+counts as a request to stop. `ready` on stdout once the process serves. SIGTERM: drain and end. HURRY: end now; a signal
+of its own, as a second SIGTERM that comes while the first one waits is not told apart from it. SIGINT and SIGHUP are the
+supervisor's business: a terminal sends them to every process of the group.
 """
 
 import asyncio
@@ -22,6 +23,9 @@ Role = Callable[[Settings, int, asyncio.Event, Callable[[], None]], Coroutine[An
 
 READY = b"ready"
 """The line on stdout that says that the process serves."""
+
+HURRY = signal.SIGUSR1
+"""Ends what is under way; only sent after SIGTERM."""
 
 _STDIN = 0
 
@@ -54,17 +58,13 @@ async def _serve(role: Role, settings: Settings, slot: int) -> None:
     stop = asyncio.Event()
     serving = loop.create_task(role(settings, slot, stop, _say_ready))
 
-    def terminate() -> None:
-        if stop.is_set():
-            serving.cancel()
-        stop.set()
-
     def read_stdin() -> None:
         if not os.read(_STDIN, 4096):
             loop.remove_reader(_STDIN)
             stop.set()
 
-    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(HURRY, serving.cancel)
     loop.add_reader(_STDIN, read_stdin)
     await serving
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import structlog
 
-from proxy.child import READY
+from proxy.child import HURRY, READY
 from proxy.settings import Settings, to_json
 
 State = Literal["starting", "ready", "waiting", "stopping", "ended"]
@@ -235,7 +235,7 @@ class Supervisor:
             _signal(process, signal.SIGTERM)
             await asyncio.wait([waiting, hurried], timeout=child.spec.stop_s, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done() and hurried.done():
-                _signal(process, signal.SIGTERM)
+                _signal(process, HURRY)
                 await asyncio.wait([waiting], timeout=self._pace.hurry_s)
             if not waiting.done():
                 self._log.warning("process killed, it did not end in time", child=child.spec.name)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.child import HURRY
 from proxy.settings import to_json
 from tests.fakes.config_files import load
 
@@ -48,6 +49,15 @@ async def test_a_child_drains_at_sigterm(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 20) == 0
     assert (tmp_path / "data" / "steady-0.txt").read_text().endswith("drained\n")
+
+
+async def test_a_child_that_drains_for_long_ends_at_the_signal_to_hurry(tmp_path):
+    process = await start("stubborn", settings_line(tmp_path))
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(HURRY)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert (tmp_path / "data" / "stubborn-0.txt").read_text() == "cancelled\n"
 
 
 async def test_a_crash_is_logged_and_gives_status_1(tmp_path):

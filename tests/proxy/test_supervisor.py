@@ -109,7 +109,8 @@ async def test_a_child_that_does_not_end_in_time_is_killed(tmp_path):
 
 
 async def test_hurry_tells_a_draining_child_to_end_now(tmp_path):
-    async with supervised(tmp_path, ChildSpec("stubborn", stop_s=60)) as (supervisor, data, changes):
+    patient = Pace(hurry_s=30)
+    async with supervised(tmp_path, ChildSpec("stubborn", stop_s=60), pace=patient) as (supervisor, data, changes):
         await supervisor.start()
         stopping = asyncio.create_task(supervisor.stop())
         await changes.until(lambda now: now[0]["state"] == "stopping")
