@@ -1,8 +1,8 @@
 """The life of a process that the supervisor started: settings by pipe, `ready` when it serves, drain when told to stop.
 
 Protocol: one line of JSON settings on stdin, which then stays open; its end means that the supervisor is gone, and
-counts as a request to stop. `ready` on stdout once the process serves. SIGTERM: drain and end. HURRY: end now; a signal
-of its own, as a second SIGTERM that comes while the first one waits is not told apart from it. SIGINT and SIGHUP are the
+counts as a request to stop. `ready` on stdout once the process serves. SIGTERM: drain and end. HURRY: end now; it has a
+signal of its own, as a second SIGTERM is not told apart from one that still waits. SIGINT and SIGHUP are the
 supervisor's business: a terminal sends them to every process of the group.
 """
 
