@@ -1,10 +1,12 @@
 """Watches the copy of an answer: decodes it, lets the dialect's reader read it, and never disturbs the call.
 
 Invariant "Client first": nothing in here may delay, alter or break the stream. Whatever fails is counted by its reason
-and ends the watching, not the call.
+and ends the watching, not the call; what was read until then still counts.
 """
 
 from collections.abc import Callable
+
+import msgspec
 
 from proxy.core.coding import Decoder
 from proxy.core.facts import AnswerHead, Dialect, Reader, ResponseFacts
@@ -20,24 +22,26 @@ class Observer:
 
     def __init__(self, dialect: Dialect | None, head: AnswerHead, max_bytes: int, lose: Lose) -> None:
         self._reader: Reader | None = dialect.reader(head) if dialect is not None else None
-        self._decoder = Decoder(head.content_encoding, max_bytes) if head.content_encoding else None
-        self._left_bytes = max_bytes if head.content_type != "text/event-stream" else -1
+        streamed = head.content_type == "text/event-stream"
+        # A stream is read in fixed memory however long it is; only a whole body has to be held.
+        limit = None if streamed else max_bytes
+        self._decoder = Decoder(head.content_encoding, limit) if head.content_encoding else None
+        self._left_bytes = -1 if streamed else max_bytes
         self._lose = lose
-        self._unread: str | None = None
+        self._unread = ""
         self._facts: ResponseFacts | None = None
         self.saw_content = False
 
     def feed(self, data: bytes) -> None:
         """Take payload bytes as they came (still encoded)."""
         reader = self._reader
-        if reader is None:
+        if reader is None or self._unread:
             return
         try:
             if self._decoder is not None:
                 data = self._decoder.feed(data)
                 if self._decoder.failed:
                     self._give_up(self._decoder.failed)
-                    return
             if self._left_bytes >= 0:
                 self._left_bytes -= len(data)
                 if self._left_bytes < 0:
@@ -55,22 +59,25 @@ class Observer:
         return self._facts
 
     def _read_to_end(self, *, clean: bool) -> ResponseFacts:
-        if self._reader is None:
-            return ResponseFacts(unread=self._unread)
+        reader = self._reader
+        if reader is None:
+            return ResponseFacts()
         try:
-            rest = self._decoder.finish() if self._decoder is not None else b""
+            rest = self._decoder.finish() if self._decoder is not None and not self._unread else b""
             if rest:
-                self._reader.feed(rest)
-            facts = self._reader.finish(clean=clean)
+                reader.feed(rest)
+            facts = reader.finish(clean=clean and not self._unread)
         except Exception:  # noqa: BLE001 - see feed
             self._give_up("reader_failed")
             return ResponseFacts(unread=self._unread)
+        if self._unread:
+            # That the reading stopped says nothing of how the answer ended.
+            return msgspec.structs.replace(facts, unread=self._unread, stream_end=None)
         if facts.unread:
             self._lose(facts.unread)
         return facts
 
     def _give_up(self, reason: str) -> None:
-        self._reader = None
-        self._decoder = None
-        self._unread = reason
-        self._lose(reason)
+        if not self._unread:
+            self._unread = reason
+            self._lose(reason)
