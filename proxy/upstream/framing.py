@@ -27,6 +27,10 @@ _WANTED = re.compile(
     rb"|proxy-authenticate|te|trailer|upgrade|x-taximeter-[^:]*):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)",
     re.IGNORECASE,
 )
+_TO_CUT = re.compile(rb"\r\n(?:connection|keep-alive|proxy-|te:|trailer|transfer-encoding|upgrade|x-taximeter-)")
+"""Finds in a lower-case head whether there is anything to cut out at all."""
+_LENGTH = b"\r\ncontent-length:"
+_CODING = b"\r\ncontent-encoding:"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\x00]*)?\r\n")
 _NOT_TO_CUT = frozenset(
     {b"close", b"keep-alive", b"upgrade", b"", b"content-length", b"content-type", b"content-encoding"}
@@ -90,7 +94,7 @@ def split_head(buffer: bytes | bytearray) -> int:
     return end + 4
 
 
-def parse_head(raw: bytes, *, method: str) -> ResponseHead:  # noqa: C901 - one pass over the head, on every call's path
+def parse_head(raw: bytes, *, method: str) -> ResponseHead:
     """Read a complete head (`split_head` found it); `method` is that of the request it answers.
 
     Raises:
@@ -99,7 +103,55 @@ def parse_head(raw: bytes, *, method: str) -> ResponseHead:  # noqa: C901 - one 
     matched = _HEAD.fullmatch(raw)
     if matched is None:
         raise FramingError("the head of the answer is not HTTP/1.1")
+    lowered = raw.lower()
+    old = matched[1] == b"0"
+    plain = not old and _TO_CUT.search(lowered) is None
+    if plain and lowered.count(_LENGTH) < 2 and lowered.count(_CODING) < 2:
+        lengths, content_type, content_encoding = _plain_values(raw, lowered)
+        codings: list[bytes] = []
+        relayed, keep_alive = raw[:-2], True
+    else:
+        lengths, codings, content_type, content_encoding, relayed, keep_alive = _sort(raw, old=old)
     status = int(matched[2])
+    framing, length = _body_framing(status, method, lengths, codings)
+    if framing == "chunked" and lengths:
+        # RFC 9112 6.1: a proxy may repair this: trust the coding, take the length away, do not reuse the connection.
+        relayed = _without(relayed, {b"content-length"})
+        keep_alive = False
+    if status == 101:
+        relayed = raw[:-2]
+    return ResponseHead(
+        status,
+        raw,
+        relayed,
+        framing,
+        length,
+        _media_type(content_type),
+        str(content_encoding.lower(), "latin-1") if content_encoding else "",
+        keep_alive and framing != "close",
+    )
+
+
+def _plain_values(raw: bytes, lowered: bytes) -> tuple[list[bytes], bytes, bytes]:
+    """Length, type and coding of a head that has each of them once and nothing to cut out: the quick way."""
+    length = _value(raw, lowered, _LENGTH)
+    return (
+        [] if length is None else [length],
+        _value(raw, lowered, b"\r\ncontent-type:") or b"",
+        _value(raw, lowered, _CODING) or b"",
+    )
+
+
+def _value(raw: bytes, lowered: bytes, start: bytes) -> bytes | None:
+    at = lowered.find(start)
+    if at < 0:
+        return None
+    at += len(start)
+    return raw[at : raw.index(b"\r\n", at)].strip(b" \t")
+
+
+def _sort(raw: bytes, *, old: bool) -> tuple[list[bytes], list[bytes], bytes, bytes, bytes, bool]:
+    """Lengths, transfer codings, type, content coding, what may pass, and whether the connection stays."""
     lengths: list[bytes] = []
     codings: list[bytes] = []
     content_type = content_encoding = b""
@@ -121,31 +173,13 @@ def parse_head(raw: bytes, *, method: str) -> ResponseHead:  # noqa: C901 - one 
             elif name == b"transfer-encoding":
                 codings.append(found[2])
     relayed += raw[start:-2]
-    keep_alive = matched[1] == b"1"
-    if named:
-        keep_alive = b"close" not in named and (keep_alive or b"keep-alive" in named)
-        extra = named - _NOT_TO_CUT
-        if extra:
-            relayed = _without(relayed, extra)
-    framing, length = _body_framing(status, method, lengths, codings)
-    if framing == "chunked" and lengths:
-        # RFC 9112 6.1: a proxy may repair this: trust the coding, take the length away, do not reuse the connection.
-        relayed = _without(relayed, {b"content-length"})
-        keep_alive = False
-    if status == 101:
-        relayed = raw[:-2]
-    elif matched[1] == b"0":
+    if old:
         relayed = b"HTTP/1.1" + relayed[8:]
-    return ResponseHead(
-        status,
-        raw,
-        relayed,
-        framing,
-        length,
-        _media_type(content_type),
-        str(content_encoding.lower(), "latin-1") if content_encoding else "",
-        keep_alive and framing != "close",
-    )
+    extra = named - _NOT_TO_CUT
+    if extra:
+        relayed = _without(relayed, extra)
+    keep_alive = b"close" not in named and (not old or b"keep-alive" in named)
+    return lengths, codings, content_type, content_encoding, relayed, keep_alive
 
 
 @lru_cache(256)
