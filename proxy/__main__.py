@@ -10,7 +10,7 @@ def main() -> None:
     # Imported here: a child is no command line, and has no room for its libraries.
     from proxy.cli import app
 
-    app()
+    app(prog_name="taximeter")
 
 
 def _child(arguments: list[str]) -> int:

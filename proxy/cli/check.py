@@ -27,9 +27,9 @@ _SECRETS = frozenset({"api_key", "password", "reader_password"})
 
 @app.command(
     help=help_text(
-        "Check the configuration and show the settings that come of it, secrets masked. Nothing is started or "
-        "changed.\n\nEnds with status 1 when anything is wrong; every mistake is one line, with file, line and what "
-        "would be right.",
+        "Check the configuration and show the settings that come of it.\n\n"
+        "Secrets are masked; nothing is started or changed. Ends with status 1 when anything is wrong: every mistake "
+        "is one line, with file, line and what would be right.",
         "taximeter check",
         "taximeter check --config /etc/taximeter.yaml",
         "taximeter check --format json | jq .problems",

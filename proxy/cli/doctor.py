@@ -27,8 +27,9 @@ _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 
 @app.command(
     help=help_text(
-        "Look at everything: processes, ports, journal, losses, store, clock, disk, versions. Works whether it runs or "
-        "not, and changes nothing. Ends with status 1 when something is wrong.",
+        "Say what runs, what waits, what was lost, and what to do about it.\n\n"
+        "Looks at processes, ports, journal, losses, store, clock, disk and versions, whether it runs or not, and "
+        "changes nothing. Ends with status 1 when something is wrong.",
         "taximeter doctor",
         "taximeter doctor --format json | jq '.findings[] | select(.state != \"good\")'",
     )

@@ -11,8 +11,8 @@ app = command_app()
 
 @app.command(
     help=help_text(
-        "Run the sandbox provider: it speaks the OpenAI, Anthropic and MiniMax chat dialects, invents its answers, and "
-        "says so in every one of them. For tests and first steps without a key.",
+        "Run the sandbox provider, for tests and first steps without a key.\n\n"
+        "It speaks the OpenAI, Anthropic and MiniMax chat dialects, invents its answers, and says so in all of them.",
         "taximeter sandbox",
         "taximeter sandbox --port 9000 --seed 7",
         "curl http://127.0.0.1:8487/v1/chat/completions -H 'content-type: application/json' "

@@ -27,9 +27,9 @@ app = command_app()
 
 @app.command(
     help=help_text(
-        "Start the proxy, its recorder and, unless a ClickHouse is configured, the embedded store; run until SIGTERM "
-        "or Ctrl-C, which let the calls under way finish (a second one does not). SIGHUP checks the configuration "
-        "again.",
+        "Start the proxy, its recorder and its store.\n\n"
+        "The store is the embedded one unless a ClickHouse is configured. It runs until SIGTERM or Ctrl-C, which let "
+        "the calls under way finish (a second one does not). SIGHUP checks the configuration again.",
         "taximeter serve",
         "taximeter serve --config /etc/taximeter.yaml",
         "taximeter serve --demo",
