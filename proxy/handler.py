@@ -213,7 +213,7 @@ class Handler:
         dialect = call.route.dialect
         if dialect is None and not body.is_eof():
             return None
-        data = body.read_nowait(-1) if body.is_eof() else await self._collect(call, head)
+        data = call.request.whole_body() if body.is_eof() else await self._collect(call, head)
         call.request_bytes = len(data)
         call.body_complete_ns = time.monotonic_ns()
         if dialect is not None and data:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 MAX_LINE_BYTES = 64 * 1024
@@ -69,6 +69,15 @@ class ClientRequest:
         self.upgrade = message.upgrade
         """Whether it asks for another protocol on this connection (WebSocket)."""
 
+    def whole_body(self) -> bytes:
+        """The body, which has to be there completely (`body.is_eof()`)."""
+        if self.body is EMPTY_PAYLOAD:
+            return b""
+        if self.client.reading_stopped:
+            return self.body.read_nowait(-1)
+        # Without the reader's own way of taking bytes, which parses and resumes what was never paused: 6 of 73 us.
+        return b"".join(self.body._buffer)  # noqa: SLF001 - see the head of this module
+
     def _cancel(self, error: BaseException) -> None:
         """Called by aiohttp when the connection is lost: whoever waits for the body hears of it."""
         self.body.set_exception(error)
@@ -84,6 +93,11 @@ class ClientConnection(RequestHandler):
         self.flow: Flow | None = None
         self._tunnel = False
         self._malformed = malformed
+
+    @property
+    def reading_stopped(self) -> bool:
+        """Whether bytes of the app are held back until somebody takes those that are there."""
+        return self._reading_paused
 
     @property
     def writing_stopped(self) -> bool:
