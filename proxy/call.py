@@ -1,21 +1,34 @@
 """The progress of one call, from the first byte to its record."""
 
 import time
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
 from proxy.core.facts import RequestFacts, ResponseFacts
 from proxy.core.record import RECORD_VERSION, AttemptRecord, Caller, CallRecord, OpenRecord, TraceIds
 from proxy.downstream.server import ClientRequest
 from proxy.exchange import Exchange
+from proxy.providers.base import Route
+from proxy.request_head import SharedHead
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
 
-if TYPE_CHECKING:
-    from proxy.providers.base import Route
-
 _NO_FACTS = RequestFacts()
 _NO_TRACE = TraceIds(trace_id="", span_id="")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where requests with the same head go: what depends on nothing else."""
+
+    upstream: Upstream
+    raw_path: bytes
+    query: bytes
+    """With its question mark, as it came."""
+    path: str
+    route: Route
+    dialect_name: str
+    shared: SharedHead
 
 
 class Call:
@@ -34,8 +47,7 @@ class Call:
         "method",
         "operation",
         "path",
-        "query",
-        "raw_path",
+        "place",
         "reasons",
         "refusal_class",
         "refused",
@@ -49,21 +61,19 @@ class Call:
         "upstream",
     )
 
-    def __init__(self, request: ClientRequest, call_id: str, upstream: Upstream, raw_path: bytes, query: bytes) -> None:
+    def __init__(self, request: ClientRequest, call_id: str, place: Place) -> None:
         self.started_at_ns = time.time_ns()
         self.started_ns = time.monotonic_ns()
         self.request = request
         self.call_id = call_id
-        self.upstream = upstream
-        self.method = request.method
-        self.raw_path = raw_path
-        self.query = query
-        """With its question mark, as it came."""
-        self.path = str(raw_path, "utf-8", "replace")
+        self.place = place
+        self.upstream = place.upstream
+        self.route = place.route
+        self.method = request.head.method
+        self.path = place.path
+        self.operation = place.route.operation
+        self.dialect_name = place.dialect_name
         self.trace = _NO_TRACE
-        self.route: Route = upstream.route(self.method, self.path)
-        self.operation = self.route.operation
-        self.dialect_name = self.route.dialect.name if self.route.dialect is not None else ""
         self.caller = Caller()
         self.billing = ""
         self.facts: RequestFacts = _NO_FACTS
@@ -80,7 +90,7 @@ class Call:
     @property
     def query_text(self) -> str:
         """The query without its question mark, as it came."""
-        return str(self.query[1:], "latin-1")
+        return str(self.place.query[1:], "latin-1")
 
     # the client connection
 

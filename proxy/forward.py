@@ -151,7 +151,7 @@ class _Attempt:
             message=f"provider {call.upstream.settings.name}: {self._error}",
         )
         call.status = reply.status
-        keep = call.request.body.is_eof() and call.request.keeps
+        keep = call.request.body.is_eof() and call.request.head.keeps
         client.send(
             encode(reply, call.route.error_dialect, call.call_id, close=not keep, body_wanted=call.method != "HEAD")
         )
@@ -185,8 +185,8 @@ class _Attempt:
         exchange = Exchange(
             request.client,
             self._owner.loop,
-            http10=request.http10,
-            keep_client=request.keeps,
+            http10=request.head.http10,
+            keep_client=request.head.keeps,
             extra_head=b"x-taximeter-call-id: %b\r\n" % call.call_id.encode("ascii"),
             watch=self._watch,
             relays_continue=self._body is None,
@@ -268,15 +268,15 @@ class _Attempt:
     def _build_head(self, head: RequestHead) -> bytes:
         call, body = self._call, self._body
         upstream, request = call.upstream, call.request
-        query = call.query
+        query = call.place.query
         if query and upstream.kind.credential_query and upstream.settings.api_key is not None:
             query = _mark(without_parameter(call.query_text, upstream.kind.credential_query))
         lines = [
             b"%b %b%b%b HTTP/1.1\r\nHost: %b\r\n"
             % (
-                request.method.encode("ascii"),
+                call.method.encode("ascii"),
                 upstream.origin.prefix,
-                call.raw_path,
+                call.place.raw_path,
                 query,
                 upstream.origin.host_header,
             ),

@@ -14,18 +14,19 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from policies.engine import CallFacts, Deny, decide
-from proxy.call import Call
+from proxy.call import Call, Place
 from proxy.core.coding import Decoder
 from proxy.core.facts import Dialect, RequestFacts
 from proxy.core.headers import read_request_head
 from proxy.core.identity import identify
 from proxy.core.query import query_value
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
+from proxy.downstream.known_heads import KnownHead
 from proxy.downstream.server import ClientRequest, PayloadBroken
 from proxy.forward import Forwarder
 from proxy.ids import new_call_id, new_span_id
 from proxy.replies import Reply, encode
-from proxy.request_head import RequestHead, RequestHeads
+from proxy.request_head import RequestHead, share
 from proxy.settings import Settings
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
@@ -65,7 +66,6 @@ class Handler:
     ) -> None:
         self.calls: set[Call] = set()
         self._upstreams = {name.encode("ascii"): upstream for name, upstream in upstreams.items()}
-        self._heads = RequestHeads()
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
@@ -83,11 +83,14 @@ class Handler:
         It never raises for what a call can bring.
         """
         call_id = new_call_id()
-        found = self._locate(request)
-        if isinstance(found, Reply):
-            return self._turn_away(request, call_id, found)
-        call = Call(request, call_id, *found)
-        head = self._heads.read(request.raw_headers, call.upstream.credential(call.path))
+        place = request.head.place
+        if not isinstance(place, Place):
+            found = self._locate(request.head)
+            if isinstance(found, Reply):
+                return self._turn_away(request, call_id, found)
+            place = request.head.place = found
+        head = RequestHead(place.shared, request.varying)
+        call = Call(request, call_id, place)
         call.trace = head.trace(call_id, new_span_id())
         request.client.flow = call
         self.calls.add(call)
@@ -107,9 +110,9 @@ class Handler:
 
     def _turn_away(self, request: ClientRequest, call_id: str, reply: Reply) -> bool:
         """Refuse what names no provider of ours; it is a call all the same, and on the books."""
-        body_wanted = request.method != "HEAD"
+        body_wanted = request.head.method != "HEAD"
         request.client.send(encode(reply, self._fallback, call_id, close=True, body_wanted=body_wanted))
-        caller = identify(read_request_head(request.raw_headers)).caller
+        caller = identify(read_request_head(request.head.fields)).caller
         self._journal.close_call(
             CallRecord(
                 v=RECORD_VERSION,
@@ -119,8 +122,8 @@ class Handler:
                 trace=TraceIds(trace_id=call_id, span_id=new_span_id()),
                 caller=caller,
                 provider="",
-                method=request.method,
-                path=str(request.target.partition(b"?")[0][:_PATH_LIMIT_BYTES], "utf-8", "replace"),
+                method=request.head.method,
+                path=str(request.head.target.partition(b"?")[0][:_PATH_LIMIT_BYTES], "utf-8", "replace"),
                 status=reply.status,
                 outcome="refused",
                 error_class="invalid_request",
@@ -161,7 +164,7 @@ class Handler:
     async def _walk(self, call: Call, head: RequestHead) -> bool:
         identity = head.shared.identity
         in_query = call.upstream.kind.credential_query
-        if identity.credential is None and in_query and call.query:
+        if identity.credential is None and in_query and call.place.query:
             identity = identify(head.shared.head, query_value(call.query_text, in_query))
         call.caller = identity.caller
         call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
@@ -181,10 +184,10 @@ class Handler:
         self._journal.open_call(call.opened())
         return await self._forwarder.forward(call, head, body)
 
-    def _locate(self, request: ClientRequest) -> tuple[Upstream, bytes, bytes] | Reply:
+    def _locate(self, head: KnownHead) -> Place | Reply:
         """The provider that a request target names, and path and query as they go there, byte for byte."""
-        target = request.target
-        if request.method == "CONNECT" or not target.startswith(b"/"):
+        target = head.target
+        if head.method == "CONNECT" or not target.startswith(b"/"):
             return Reply(
                 status=400,
                 code="bad_target",
@@ -205,7 +208,18 @@ class Handler:
             return Reply(
                 status=400, code="bad_target", message="dot segments are not allowed below a base URL with a path"
             )
-        return upstream, (slash or b"/") + rest, mark + query
+        raw_path = (slash or b"/") + rest
+        known_path = str(raw_path, "utf-8", "replace")
+        route = upstream.route(head.method, known_path)
+        return Place(
+            upstream=upstream,
+            raw_path=raw_path,
+            query=mark + query,
+            path=known_path,
+            route=route,
+            dialect_name=route.dialect.name if route.dialect is not None else "",
+            shared=share(head.fields, upstream.credential(known_path)),
+        )
 
     async def _read(self, call: Call, head: RequestHead) -> bytes | None:
         """The request body when somebody has to read it; None when it streams through unread."""
@@ -262,7 +276,7 @@ class Handler:
         call.status = reply.status
         call.reasons.append(reply.code)
         request = call.request
-        close = not request.keeps or not request.body.is_eof()
+        close = not request.head.keeps or not request.body.is_eof()
         request.client.send(
             encode(reply, call.route.error_dialect, call.call_id, close=close, body_wanted=call.method != "HEAD")
         )

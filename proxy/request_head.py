@@ -1,11 +1,8 @@
-"""The head of a request: read once for all requests of an app that differ in nothing but length and trace.
+"""The head of a request: what all requests of an app have in common, and what differs from call to call.
 
 An SDK sends the same dozen headers with every call. Sorting them, finding the caller and writing them out for the
-provider is done at first sight and remembered by the headers themselves; the few fields that differ from call to call
-are kept out of the key. Measured on the small call: 9 us less of 89.
+provider is done once for a head that is known (`proxy.downstream.known_heads`).
 """
-
-from collections import OrderedDict
 
 import msgspec
 
@@ -18,10 +15,6 @@ Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: name, value."""
 Credential = tuple[str, str]
 """Header name and whole value of a provider's key."""
-_REMEMBERED = 1024
-"""Different apps and keys; at a kilobyte or two each."""
-_LARGEST_REMEMBERED_BYTES = 8192
-_VARYING = frozenset({b"content-length", b"traceparent", b"tracestate", b"expect"})
 
 
 class SharedHead(msgspec.Struct, frozen=True):
@@ -79,42 +72,16 @@ class RequestHead:
         return line
 
 
-class RequestHeads:
-    """Reads request heads, and remembers what they share."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[Credential | None, Fields], SharedHead] = OrderedDict()
-
-    def read(self, fields: Fields, credential: Credential | None) -> RequestHead:
-        """Take a request's header fields apart; `credential` takes the place of the app's own key."""
-        varying: Headers = []
-        constant: list[tuple[bytes, bytes]] = []
-        for field in fields:
-            name = field[0].lower()
-            if name in _VARYING:
-                varying.append((name, field[1]))
-            else:
-                constant.append(field)
-        key = (credential, tuple(constant))
-        shared = self._known.get(key)
-        if shared is None:
-            shared = self._share(*key)
-        return RequestHead(shared, varying)
-
-    def _share(self, credential: Credential | None, fields: Fields) -> SharedHead:
-        head = read_request_head(fields)
-        identity = identify(head)
-        changes = dict(identity.changes)
-        if credential is not None:
-            changes |= credential_changes(head, *credential)
-        shared = SharedHead(
-            head=head,
-            identity=identity,
-            lines=b"".join(b"%b: %b\r\n" % field for field in changed(head, changes)),
-            content_encoding=str(head.values.get(b"content-encoding", b""), "latin-1"),
-        )
-        if sum(len(name) + len(value) for name, value in fields) <= _LARGEST_REMEMBERED_BYTES:
-            self._known[credential, fields] = shared
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        return shared
+def share(fields: Fields, credential: Credential | None) -> SharedHead:
+    """Take the constant header fields of a request apart; `credential` takes the place of the app's own key."""
+    head = read_request_head(fields)
+    identity = identify(head)
+    changes = dict(identity.changes)
+    if credential is not None:
+        changes |= credential_changes(head, *credential)
+    return SharedHead(
+        head=head,
+        identity=identity,
+        lines=b"".join(b"%b: %b\r\n" % field for field in changed(head, changes)),
+        content_encoding=str(head.values.get(b"content-encoding", b""), "latin-1"),
+    )

@@ -150,6 +150,44 @@ async def test_calls_on_one_connection_are_answered_in_order_and_each_is_recorde
         assert upstream.connections == 1
 
 
+async def test_a_head_that_was_seen_before_carries_the_length_trace_and_key_of_each_call():
+    parents = [f"00-{n:032x}-00000000000000f{n}-01".encode() for n in (1, 2, 3)]
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        async with asyncio.timeout(5):
+            for number, (parent, key) in enumerate(zip(parents, (b"sk-a", b"sk-a", b"sk-b"), strict=True)):
+                body = b"x" * number
+                writer.write(
+                    b"POST /p/v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\ntraceparent: %b\r\n"
+                    b"Content-Length: %d\r\n\r\n%b" % (key, parent, len(body), body)
+                )
+                await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+        calls = await worker.journal.calls(3)
+        assert [call.trace.trace_id for call in calls] == [f"{n:032x}" for n in (1, 2, 3)]
+        assert [call.request_bytes for call in calls] == [0, 1, 2]
+        assert calls[0].caller.key_id == calls[1].caller.key_id != calls[2].caller.key_id
+        assert [b"Bearer sk-b" in request for request in upstream.requests] == [False, False, True]
+        assert [request.partition(b"\r\n\r\n")[2] for request in upstream.requests] == [b"", b"x", b"xx"]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60, 79])
+async def test_a_known_head_that_comes_in_parts_is_parsed(cut: int):
+    whole = b"POST /p/v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        async with asyncio.timeout(5):
+            for parts in ([whole], [whole], [whole[:cut], whole[cut:]], [whole]):
+                for part in parts:
+                    writer.write(part)
+                    await until(lambda: not writer.transport.get_write_buffer_size())
+                await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+        assert [request.partition(b"\r\n\r\n")[2] for request in upstream.requests] == [b"body"] * 4
+
+
 async def test_no_secret_is_in_a_record():
     async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url, "gemini")) as worker:
         await worker.exchange(
