@@ -47,6 +47,7 @@ class AnswerReader:
         "_array",
         "_bad_events",
         "_body",
+        "_body_bytes",
         "_done",
         "_front",
         "_head",
@@ -86,7 +87,8 @@ class AnswerReader:
         self._past_mark = False  # whether the place of a byte order mark is behind
         self._splitter: EventSplitter | None = None
         self._array: ArraySplitter | None = None
-        self._body = bytearray()
+        self._body: list[bytes] = []
+        self._body_bytes = 0
         self._max_body_bytes = max_bytes
         self._bad_events = 0
         self._done = False
@@ -141,6 +143,9 @@ class AnswerReader:
                     self._take_odd(event)
                 elif not self.take(text):
                     self._bad_events += 1
+        elif self._kind is None and not self._front and data.startswith(b"{"):
+            self._kind = "body"  # as nearly every whole answer begins
+            self._hold(data)
         elif self._kind is None:
             self._front += data
             self._tell_kind(at_end=False)
@@ -229,10 +234,10 @@ class AnswerReader:
 
     def _hold(self, data: bytes) -> None:
         if self._kind == "text":
-            self._body += data[: max(0, _MAX_PLAIN_BYTES - len(self._body))]
-            return
-        self._body += data
-        if len(self._body) > self._max_body_bytes:
+            data = data[: max(0, _MAX_PLAIN_BYTES - self._body_bytes)]
+        self._body.append(data)
+        self._body_bytes += len(data)
+        if self._body_bytes > self._max_body_bytes:
             self.unread = "body_too_large"
             self._body.clear()
 
@@ -257,7 +262,7 @@ class AnswerReader:
         return "eof" if clean and has_end else "truncated"
 
     def _finish_body(self, *, clean: bool) -> None:
-        body = bytes(self._body)
+        body = b"".join(self._body)
         self._body.clear()
         if self._kind == "body":
             if self.unread is None and not self.take(body):
