@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -64,18 +64,12 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
 
     def first(self, names: tuple[bytes, ...]) -> str:
         """The value of the first of these headers (lower-case names, best first) that is there; empty when none is."""
-        found = _header_pattern(names).findall(self.raw) if names else ()
-        if not found:
-            return ""
-        if len(found) > 1:
-            found.sort(key=lambda header: names.index(header[0].lower()))
-        return str(found[0][1], "latin-1")
-
-
-@cache
-def _header_pattern(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    either = b"|".join(re.escape(name) for name in names)
-    return re.compile(rb"\r\n(" + either + rb"):[ \t]*([^ \t\r\n][^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+        lowered = self.raw.lower()
+        for name in names:
+            value = _value(self.raw, lowered, b"\r\n" + name + b":")
+            if value:
+                return str(value, "latin-1")
+        return ""
 
 
 def split_head(buffer: bytes | bytearray) -> int:
