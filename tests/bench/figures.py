@@ -83,10 +83,11 @@ def delay_difference_ms(figures: Round) -> float | None:
 
 
 def held_pieces(figures: Round) -> float | None:
-    """Pieces that came together with a later one, beyond those that did so with nothing in between."""
+    """Pieces that came together with a later one, beyond what stalls of the machine did to the other targets."""
     if OURS not in figures:
         return None
-    return max(0, figures[OURS]["held"] - figures.get(NOTHING, {"held": 0})["held"])
+    others = [figures[name]["held"] for name in (FLOOR, NOTHING) if name in figures]
+    return max(0, figures[OURS]["held"] - max(others, default=0))
 
 
 def failures(figures: Round) -> float | None:

@@ -20,6 +20,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tests.bench.figures import FLOOR, NOTHING, OURS, Bar, Spread, added_us, first_bars, spread
 from tests.bench.machine import Cores, busy_share, describe
@@ -37,7 +38,7 @@ _PAGE_WIDTH = 150
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print a table, write a file; the exit status is 1 when a bar is missed and --strict is given."""
+    """Measure, print tables, write a file. Status 2: something did not run; 1: --strict, and a bar was missed."""
     options = _options(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=_PAGE_WIDTH)
     if not nginx_is_installed():
@@ -45,19 +46,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "nginx is not installed, so nothing can be held against it (Debian: apt-get install nginx-light)."
         )
     chosen = [one for one in scenarios(options.seconds, options.streams) if one.name in (options.only or [one.name])]
-    try:
-        with tempfile.TemporaryDirectory(prefix="taximeter-bench-") as folder:
+    rounds: dict[str, list[dict[str, Any]]] = {}
+    broken = False
+    with tempfile.TemporaryDirectory(prefix="taximeter-bench-") as folder:
+        try:
             tools = build_tools(Path(folder) / "tools")
-            rounds = {scenario.name: _measure(scenario, options, tools, Path(folder), console) for scenario in chosen}
-    except BenchError as error:
-        console.print(f"[red]{error}[/]")
+            for scenario in chosen:
+                rounds[scenario.name] = _measure(scenario, options, tools, Path(folder), console)
+        except BenchError as error:
+            # What was measured before is worth showing all the same.
+            console.print(Text(str(error), style="red"))
+            broken = True
+    if not rounds:
         return 2
     bars = [bar for bar in first_bars(options.streams) if bar.scenario in rounds]
     missed = _print_verdicts(console, bars, rounds)
-    _print_figures(console, chosen, rounds)
+    _print_figures(console, [scenario for scenario in chosen if scenario.name in rounds], rounds)
     _print_noise(console, rounds)
     _write(options.output, options, rounds, bars)
     console.print(f"Every figure of every round: {options.output}")
+    if broken:
+        return 2
     return 1 if missed and options.strict else 0
 
 

@@ -102,7 +102,7 @@ def nginx(mock_port: int, folder: Path, cores: Cores) -> Iterator[Target]:
     # The folder of the error log is asked for before the configuration is read, hence -e.
     command = ["nginx", "-e", str(folder / "error.log"), "-c", str(config)]
     with _process(command, folder / "out.log") as process:
-        _until(lambda: _answers(port), process, folder / "error.log")
+        _until("nginx", lambda: _answers(port), process, folder / "error.log")
         workers = tuple(children(process.pid))
         for worker in workers:
             cores.pin_to_proxy(worker)
@@ -124,7 +124,7 @@ def taximeter(mock_port: int, folder: Path, cores: Cores) -> Iterator[Target]:
     command = [sys.executable, "-P", "-m", "proxy", "serve", "--config", str(config)]
     log, state_file = folder / "out.log", folder / "data" / "run" / "state.json"
     with _process(command, log) as process:
-        _until(lambda: _all_ready(state_file), process, log)
+        _until("taximeter", lambda: _all_ready(state_file), process, log)
         state = json.loads(state_file.read_text())
         workers = tuple(child["pid"] for child in state["processes"] if child["role"] == "worker")
         others = tuple(child["pid"] for child in state["processes"] if child["role"] != "worker")
@@ -163,13 +163,13 @@ def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
                 process.wait()
 
 
-def _until(is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def _until(name: str, is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait for something to become so. Raises BenchError when the process ends first, or it takes too long."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while not is_so():
         if process.poll() is not None or time.monotonic() > deadline:
             said = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-            raise BenchError(f"{Path(process.args[0]).name} did not start:\n{said}")
+            raise BenchError(f"{name} did not start:\n{said}")
         time.sleep(0.05)
 
 

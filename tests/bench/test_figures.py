@@ -50,9 +50,10 @@ def test_a_floor_that_adds_nothing_is_no_measure():
     assert added_ratio("p50")(ROUND | {"nginx": DIRECT}) is None
 
 
-def test_what_came_together_with_nothing_in_between_was_not_held_by_us():
-    assert held_pieces(ROUND | {"direct": figures(held=2), "taximeter": figures(held=5)}) == 3
-    assert held_pieces(ROUND | {"direct": figures(held=2), "taximeter": figures(held=1)}) == 0
+def test_what_a_stall_of_the_machine_holds_back_was_not_held_by_us():
+    rounds = [{"direct": figures(held=2), "nginx": figures(held=3), "taximeter": figures(held=ours)} for ours in (5, 1)]
+    assert [held_pieces(one) for one in rounds] == [2, 0]
+    assert held_pieces({"taximeter": figures(held=1)}) == 1
 
 
 def test_every_kind_of_failure_counts():
