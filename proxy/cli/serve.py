@@ -1,6 +1,8 @@
 """`taximeter serve`: start everything, show the banner, and watch until a signal comes."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -98,8 +100,16 @@ def banner(settings: "Settings", *, demo: bool = False) -> str:
         lines += ["", f"  {bold}Point your SDK at it{plain} (your own key passes through):"]
         lines += [f"    {name:<10} {code}" for _, name, code in ready]
     pointer = f"{DATA_DIR_ENV}={_near(settings.data_dir)} " if demo else ""
-    lines += ["", f"  Then look: {pointer}taximeter report costs    {pointer}taximeter doctor", ""]
+    command = pointer + command_name(sys.argv[0])
+    lines += ["", f"  Then look: {command} report costs    {command} doctor", ""]
     return "\n".join(lines) + "\n"
+
+
+def command_name(called: str) -> str:
+    """How a person calls this command from here: `taximeter` where a shell finds it, else its path."""
+    if Path(called).name != "taximeter" or shutil.which("taximeter") == str(Path(called).resolve()):
+        return "taximeter"
+    return _near(Path(called).resolve())
 
 
 def _sdk_lines(url: str) -> list[tuple[str, str, str]]:

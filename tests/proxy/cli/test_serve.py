@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from proxy.cli.serve import banner
+from proxy.cli.serve import banner, command_name
 from proxy.config.load import load_settings
 from proxy.providers import PROVIDERS
 
@@ -56,3 +56,16 @@ def test_the_demo_says_how_its_folder_is_looked_into(settings):
 
 def test_without_a_terminal_there_are_no_colours(settings):
     assert "\x1b" not in banner(settings)
+
+
+def test_the_command_is_named_as_a_shell_finds_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / ".venv" / "bin" / "taximeter"
+    mine.parent.mkdir(parents=True)
+    mine.touch(mode=0o755)
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    assert command_name(str(mine)) == ".venv/bin/taximeter"
+    assert command_name("/usr/bin/pytest") == "taximeter"
+    monkeypatch.setenv("PATH", str(mine.parent))
+    assert command_name(str(mine)) == "taximeter"
