@@ -135,7 +135,7 @@ def _sandboxed(provider: ProviderSettings, sandbox: Listen) -> ProviderSettings:
     currencies = find_provider(provider.kind).currencies
     return msgspec.structs.replace(
         provider,
-        base_url=sandbox.url + url.path,
+        base_url=f"{sandbox.url}/{provider.name}{url.path}",
         currency=provider.currency or currencies.get(url.hostname or ""),
         tls_ca_file=None,
     )
