@@ -20,9 +20,9 @@ MAX_PATH_CHARS = 2000
 _MAX_INSTANT_NS = 9_214_646_400 * 10**9
 """The end of 2261: the store counts nanoseconds in 64 bits."""
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
-_MONEY_QUANTUM = Decimal(1).scaleb(-18)
+_MONEY_DECIMALS = 18
 _MONEY_LIMIT = Decimal(10) ** 20
-_UNIT_QUANTUM = Decimal(1).scaleb(-12)
+_UNIT_DECIMALS = 12
 _UNIT_LIMIT = Decimal(10) ** 26
 _SOURCE_TRUST = ("estimated", "computed", "provider")
 """Least trusted first: a sum is as good as its worst part."""
@@ -206,7 +206,7 @@ def _add_last_attempt(row: CallRow, call: CallRecord, last: AttemptRecord) -> No
 
 def _add_usage(row: CallRow, usages: Sequence[Usage]) -> None:
     for name in _TOKENS:
-        setattr(row, name, _total(getattr(usage, name) for usage in usages))
+        setattr(row, name, _total([getattr(usage, name) for usage in usages]))
     row.units = _units(usages)
     reported = [usage for usage in usages if usage.source != "none"]
     if reported:
@@ -263,17 +263,16 @@ def count(figure: int | None) -> int | None:
 
 def money(amount: Decimal | None) -> str | None:
     """An amount as a Decimal(38, 18) takes it, rounded half to even; None where it is not known or beyond reason."""
-    return None if amount is None else _decimal(amount, _MONEY_QUANTUM, _MONEY_LIMIT)
+    return None if amount is None else _decimal(amount, _MONEY_DECIMALS, _MONEY_LIMIT)
 
 
-def _decimal(number: Decimal, quantum: Decimal, limit: Decimal) -> str | None:
-    if not number.is_finite() or abs(number) >= limit:
+def _decimal(number: Decimal, decimals: int, limit: Decimal) -> str | None:
+    if not number.is_finite() or not -limit < number < limit:
         return None
-    exponent = number.as_tuple().exponent
-    quantum_exponent = quantum.as_tuple().exponent
-    if isinstance(exponent, int) and isinstance(quantum_exponent, int) and exponent < quantum_exponent:
-        number = _EXACT.quantize(number, quantum)
-    return format(number, "f")
+    text = format(number, "f")
+    if len(text.partition(".")[2]) > decimals:
+        text = format(_EXACT.quantize(number, Decimal(1).scaleb(-decimals)), "f")
+    return text
 
 
 def _units(usages: Iterable[Usage]) -> dict[str, str]:
@@ -282,15 +281,15 @@ def _units(usages: Iterable[Usage]) -> dict[str, str]:
         for name, quantity in usage.units.items():
             if quantity.is_finite():
                 sums.setdefault(name, []).append(quantity)
-    texts = {name: _decimal(exact_sum(items), _UNIT_QUANTUM, _UNIT_LIMIT) for name, items in sums.items()}
+    texts = {name: _decimal(exact_sum(items), _UNIT_DECIMALS, _UNIT_LIMIT) for name, items in sums.items()}
     return {name: text for name, text in texts.items() if text is not None}
 
 
 def _price_lines(price: Priced) -> list[PriceLine]:
     lines = []
     for line in price.lines:
-        quantity = _decimal(line.quantity, _UNIT_QUANTUM, _UNIT_LIMIT)
-        free = _decimal(line.free, _UNIT_QUANTUM, _UNIT_LIMIT)
+        quantity = _decimal(line.quantity, _UNIT_DECIMALS, _UNIT_LIMIT)
+        free = _decimal(line.free, _UNIT_DECIMALS, _UNIT_LIMIT)
         rate, amount = money(line.rate), money(line.amount)
         if quantity is not None and free is not None and rate is not None and amount is not None:
             lines.append(
@@ -319,8 +318,10 @@ def _part_row(kind: str, model: str | None, usage: Usage) -> PartRow:
     )
 
 
-def _total(figures: Iterable[int | None]) -> int | None:
+def _total(figures: Sequence[int | None]) -> int | None:
     """The sum of what was reported; None when nothing was."""
+    if len(figures) == 1:
+        return count(figures[0])
     reported = [figure for figure in map(count, figures) if figure is not None]
     return count(sum(reported)) if reported else None
 

@@ -21,6 +21,7 @@ INSERT_SETTINGS: dict[str, str | int] = {
     "wait_end_of_query": 1,
     # A token that was seen is not taken again, neither by the table nor by what hangs on it.
     "insert_deduplicate": 1,
+    "deduplicate_insert": "enable",
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     # A distributed table must not answer before its shards have the rows.
     "distributed_foreground_insert": 1,
@@ -28,6 +29,9 @@ INSERT_SETTINGS: dict[str, str | int] = {
     "max_partitions_per_insert_block": 0,
     # A segment is one block: it is there whole or not at all.
     "max_insert_block_size": 1_048_576,
+    "min_insert_block_size_rows": 1_048_576,
+    "min_insert_block_size_bytes": 0,
+    "input_format_parallel_parsing": 0,
     # A column that the table does not have must not vanish silently.
     "input_format_skip_unknown_fields": 0,
     "input_format_defaults_for_omitted_fields": 1,

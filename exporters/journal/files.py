@@ -54,7 +54,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """Put a file in place so that after any crash it is there whole or not at all. Raises OSError."""
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with open(part, "wb", opener=_private) as file:
             file.write(data)
             file.flush()
             os.fdatasync(file.fileno())
@@ -64,3 +64,8 @@ def write_whole(path: Path, data: bytes) -> None:
             part.unlink()
         raise
     sync_dir(path.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file for its owner alone: lines say who called what."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -31,6 +31,7 @@ def test_a_file_is_there_whole_and_its_scaffold_gone(tmp_path):
     write_whole(tmp_path / "a", b"one")
     write_whole(tmp_path / "a", b"two")
     assert (tmp_path / "a").read_bytes() == b"two"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
