@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from exporters.journal.reader import Segment
-from exporters.recorder.deliver import Delivery, Waiting, age_s
+from exporters.recorder.deliver import Delivery, Parcel, age_s
 from exporters.recorder.ports import SinkUnavailableError
 from exporters.recorder.status import SinkStatus
 
@@ -24,6 +25,8 @@ _T = TypeVar("_T")
 _FIRST_RETRY_S = 0.2
 _LAST_RETRY_S = 10.0
 _CHECK_S = 10.0
+_MAX_DONE = 10_000
+"""Shipped segments that are remembered to be put away; any further ones are found at the next start."""
 _LOG = structlog.get_logger()
 
 
@@ -43,12 +46,14 @@ class Lane:
         self.name = delivery.sink.name
         self._put_away = put_away
         self._read: Mapping[str, int] = {}
-        self._ahead: deque[Waiting] = deque()
+        self._parcel: Parcel | None = None
+        """What the sink is being given; the same until it has it."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink-{self.name}")
         self._wake = asyncio.Event()
         self._draining = asyncio.Event()
         self._checked = False
         self._gone: list[int] = []
+        self._done: deque[Segment] = deque(maxlen=_MAX_DONE)
 
     def offer(self, read: Mapping[str, int]) -> None:
         """Say up to which segment of each instance there is something to deliver."""
@@ -68,8 +73,7 @@ class Lane:
 
     def tell(self) -> None:
         """Bring the status up to date."""
-        head = self._ahead[0] if self._ahead else None
-        self.status.lag_s = age_s(head.sealed_at_ns) if head else 0.0
+        self.status.lag_s = age_s(self._parcel.sealed_at_ns) if self._parcel else 0.0
         cursors = self.delivery.cursors
         self.status.waiting_segments = sum(
             max(0, last - cursors.get(instance, 0)) for instance, last in self._read.items()
@@ -103,27 +107,35 @@ class Lane:
         if not self._checked:
             await self._in_thread(self.delivery.sink.check)
             self._checked = True
-            if not self._is_behind():
+            if self._parcel is None:
                 # Where something waits, only its delivery shows that the sink works.
                 self._works()
-        while self._ahead:
-            await self._in_thread(lambda: self._deliver(self._ahead[0].segment))
-            self._ahead.popleft()
+        while (parcel := self._parcel) is not None:
+            await self._in_thread(partial(self._deliver, parcel))
+            self._parcel = None
             self._works()
-            self.status.delivered_segments += 1
+            self.status.delivered_segments += len(parcel.segments)
             self.status.last_delivered_ns = time.time_ns()
             await self._look_ahead()
 
     async def _look_ahead(self) -> None:
-        if not self._ahead and self._is_behind():
-            self._ahead.extend(await self._in_thread(lambda: self.delivery.waiting(self._read)))
+        if self._parcel is None:
+            self._parcel = await self._in_thread(lambda: self.delivery.next_parcel(self._read))
 
-    def _deliver(self, segment: Segment) -> None:
-        self.delivery.deliver(segment)
+    def _deliver(self, parcel: Parcel) -> None:
+        self.delivery.deliver(parcel)
+        self._done.extend(parcel.segments)
         self.status.counts = self.delivery.counts()
-        size_bytes = self._put_away(segment)
-        if size_bytes is not None:
-            self._gone.append(size_bytes)
+        try:
+            while self._done:
+                size_bytes = self._put_away(self._done[0])
+                self._done.popleft()
+                if size_bytes is not None:
+                    self._gone.append(size_bytes)
+        except OSError as error:
+            # The sink has them: they only lie in the way, until the next time.
+            self.status.last_error = f"cannot put shipped segments away: {error}"
+            self.status.last_error_ns = time.time_ns()
 
     async def _rest(self) -> bool:
         """Wait for more; True when there is to be none."""

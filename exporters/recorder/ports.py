@@ -25,11 +25,11 @@ class PricedCall(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What one segment holds for the sinks. A segment always makes the same calls in the same order."""
+    """What a parcel of segments holds. The same parcel always makes the same calls in the same order."""
 
     instance: str
     number: int
-    """Of the segment within its instance."""
+    """Of its first segment."""
     token: str
     """Stands for this batch for ever: a sink that has seen it may take nothing a second time."""
     calls: list[PricedCall]

@@ -17,6 +17,10 @@ CREATE TABLE IF NOT EXISTS open_calls (
 CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (sink, instance)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parcels (
+    sink TEXT NOT NULL, position INTEGER NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (sink, position)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counts (
     source TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (source, name)
 ) WITHOUT ROWID;
@@ -28,8 +32,9 @@ _LOSSES = ""
 class State:
     """The recorder's memory.
 
-    A file that is damaged is put aside and a new one begun: what is still in the journal is read and shipped again,
-    which the sinks' tokens make harmless. Calls under way that only it knew of are lost; `state_damaged` is counted.
+    A file that is damaged is put aside and a new one begun, and `state_damaged` is counted: what is still in the
+    journal is read and shipped again, calls under way that only the old file knew of are lost, and a parcel that was
+    under way may be doubled if it was made of several segments.
 
     Args:
         path: The SQLite file; made when it is not there.
@@ -105,11 +110,36 @@ class State:
         with self._lock:
             return dict(self._db.execute("SELECT instance, number FROM cursors WHERE sink = ?", (sink,)))
 
-    def commit_delivered(self, sink: str, instance: str, number: int, counts: Mapping[str, int]) -> None:
-        """Note that a sink has a segment, and what it counted of it."""
+    def parcel(self, sink: str) -> list[tuple[str, int]]:
+        """(instance, number) of the segments that a sink was being given; none when it has taken them."""
+        with self._lock:
+            sql = "SELECT instance, number FROM parcels WHERE sink = ? ORDER BY position"
+            return [(str(instance), int(number)) for instance, number in self._db.execute(sql, (sink,))]
+
+    def commit_parcel(self, sink: str, segments: Iterable[tuple[str, int]]) -> None:
+        """Note which segments a sink is to be given next, all together."""
+        with self._lock, self._transaction():
+            self._db.execute("DELETE FROM parcels WHERE sink = ?", (sink,))
+            self._db.executemany(
+                "INSERT INTO parcels VALUES (?, ?, ?, ?)",
+                [(sink, position, *segment) for position, segment in enumerate(segments)],
+            )
+
+    def commit_delivered(self, sink: str, cursors: Mapping[str, int], counts: Mapping[str, int]) -> None:
+        """Note what a sink has now, that nothing is on its way to it any more, and what it counted.
+
+        Args:
+            sink: Whose it is.
+            cursors: Instance -> number of the last segment that it has.
+            counts: To be added, by name.
+        """
         with self._lock, self._transaction():
             self._add_counts(sink, counts)
-            self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (sink, instance, number))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
+                [(sink, instance, number) for instance, number in cursors.items()],
+            )
+            self._db.execute("DELETE FROM parcels WHERE sink = ?", (sink,))
 
     def losses(self) -> dict[str, int]:
         """Everything lost so far, by reason."""

@@ -66,7 +66,7 @@ class Whole:
     def kill_recorder(self, sign=signal.SIGKILL):
         self._recorder.end(sign)
 
-    def start_writer(self, segment_bytes=20_000, pause_s=0.001):
+    def start_writer(self, segment_bytes=20_000, pause_s=0.003):
         # Numbers far from those of the writer before, so that its calls can be told apart.
         self._first, self._next = self._next, self._next + 10**7
         self._writer = Process(
@@ -91,10 +91,12 @@ class Whole:
 
     def settle(self):
         """Wait until everything is in the store; what is in it then."""
-        deadline = time.monotonic() + PATIENCE_S
-        while any(not path.name.startswith(".") for path in self.settings.journal_dir.iterdir()):
+        deadline, left = time.monotonic() + PATIENCE_S, None
+        while now_left := set(self.settings.journal_dir.glob("[!.]*/*")):
+            if now_left != left:
+                deadline, left = time.monotonic() + PATIENCE_S, now_left
             assert time.monotonic() < deadline, "the journal does not become empty"
-            time.sleep(0.05)
+            time.sleep(0.1)
         client = self.store.client()
         try:
             return self.recorded(client)

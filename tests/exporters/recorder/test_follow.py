@@ -235,7 +235,7 @@ def test_segments_of_a_former_run_are_told_once(journal_dir, state):
 def test_an_instance_whose_folder_is_gone_is_forgotten(journal_dir, state):
     (journal_dir / "w").mkdir()
     add_segment(journal_dir, "w", 1, [opened(1)])
-    state.commit_delivered("clickhouse", "x", 3, {})
+    state.commit_delivered("clickhouse", {"x": 3}, {})
     follower(journal_dir, state).look()
     for path in (journal_dir / "w").iterdir():
         path.unlink()

@@ -136,6 +136,27 @@ async def test_the_sink_is_closed_with_its_lane(journal_dir, state):
     await until(lambda: sink.closed)
 
 
+async def test_segments_that_cannot_be_put_away_are_not_delivered_again_and_put_away_later(journal_dir, state):
+    put(journal_dir, 1)
+    sink, full = MemorySink(), [True]
+
+    def put_away(_):
+        if full[0]:
+            raise OSError("disk full")
+        return 7
+
+    async with serving(journal_dir, state, sink, put_away) as lane:
+        lane.offer({"w": 1})
+        await until(lambda: "disk full" in lane.status.last_error)
+        full[0] = False
+        put(journal_dir, 2)
+        lane.offer({"w": 2})
+        await until(lambda: lane.status.delivered_segments == 2)
+        assert lane.take_put_away() == (2, 14)
+        assert lane.status.failures == 0
+    assert len(sink.batches) == 2
+
+
 def test_retries_come_later_and_later_and_never_all_at_once():
     assert all(0.1 <= retry_s(1) <= 0.2 for _ in range(100))
     assert all(5.0 <= retry_s(failures) <= 10.0 for failures in (7, 50, 10**6))

@@ -142,7 +142,7 @@ async def test_a_segment_that_a_kill_left_behind_is_put_away(settings):
     settings.run_dir.mkdir()
     state = State(settings.run_dir / "recorder.sqlite")
     state.commit_read("w", 1, opened={}, closed=[], losses={})
-    state.commit_delivered("memory", "w", 1, {"calls": 1})
+    state.commit_delivered("memory", {"w": 1}, {"calls": 1})
     state.close()
     sink = MemorySink()
     async with recording(settings, sink) as status:

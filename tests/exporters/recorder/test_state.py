@@ -53,9 +53,9 @@ def test_losses_add_up(state):
 
 
 def test_every_sink_has_its_own_cursor_and_counts(state):
-    state.commit_delivered("one", "w", 3, {"calls": 10})
-    state.commit_delivered("one", "w", 4, {"calls": 5, "refused": 1})
-    state.commit_delivered("two", "w", 1, {"calls": 10})
+    state.commit_delivered("one", {"w": 3}, {"calls": 10})
+    state.commit_delivered("one", {"w": 4}, {"calls": 5, "refused": 1})
+    state.commit_delivered("two", {"w": 1}, {"calls": 10})
     assert (state.cursors("one"), state.cursors("two")) == ({"w": 4}, {"w": 1})
     assert state.counts("one") == {"calls": 15, "refused": 1}
     assert state.losses() == {}
@@ -66,7 +66,7 @@ def test_a_step_is_done_whole_or_not_at_all(state):
     with pytest.raises(sqlite3.Error):
         read(state, number=2, losses={"odd": 1}, opened={"a": object()})
     with pytest.raises(sqlite3.Error):
-        state.commit_delivered("one", object(), 2, {"calls": 1})
+        state.commit_delivered("one", {"w": object()}, {"calls": 1})
     assert (state.read_up_to("w"), state.losses(), state.counts("one")) == (1, {"odd": 1}, {})
     read(state, number=2, losses={"odd": 1})
     assert (state.read_up_to("w"), state.losses()) == (2, {"odd": 2})
@@ -75,7 +75,7 @@ def test_a_step_is_done_whole_or_not_at_all(state):
 def test_it_remembers_over_a_restart(path):
     first = State(path)
     read(first, number=7, opened={"a": b"line"}, losses={"odd": 1})
-    first.commit_delivered("one", "w", 6, {"calls": 1})
+    first.commit_delivered("one", {"w": 6}, {"calls": 1})
     first.close()
     second = State(path)
     assert second.read_up_to("w") == 7
@@ -86,7 +86,7 @@ def test_it_remembers_over_a_restart(path):
 
 def test_an_instance_is_forgotten_and_its_counts_are_not(state):
     read(state, number=7, opened={"a": b"line"}, losses={"odd": 1})
-    state.commit_delivered("one", "w", 7, {"calls": 1})
+    state.commit_delivered("one", {"w": 7}, {"calls": 1})
     assert state.known_instances() == {"w"}
     state.forget("w")
     assert (state.known_instances(), state.open_calls(), state.read_up_to("w")) == (set(), 0, 0)
@@ -114,3 +114,19 @@ def test_losses_can_be_looked_up_without_touching_anything(path, state):
     assert not path.with_name("gone.sqlite").exists()
     path.with_name("odd.sqlite").write_bytes(b"no database" * 100)
     assert losses_on_disk(path.with_name("odd.sqlite")) == {}
+
+
+def test_a_parcel_is_remembered_until_it_was_taken(path):
+    first = State(path)
+    assert first.parcel("one") == []
+    first.commit_parcel("one", [("x", 3), ("w", 7), ("w", 8)])
+    first.commit_parcel("two", [("w", 1)])
+    first.close()
+    second = State(path)
+    assert second.parcel("one") == [("x", 3), ("w", 7), ("w", 8)]
+    second.commit_delivered("one", {"x": 3, "w": 8}, {})
+    assert (second.parcel("one"), second.parcel("two")) == ([], [("w", 1)])
+    assert second.cursors("one") == {"x": 3, "w": 8}
+    second.commit_parcel("two", [("w", 2)])
+    assert second.parcel("two") == [("w", 2)]
+    second.close()
