@@ -2,33 +2,16 @@
 
 import time
 
-import msgspec
-
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
 from proxy.core.facts import RequestFacts, ResponseFacts
 from proxy.core.record import RECORD_VERSION, AttemptRecord, Caller, CallRecord, OpenRecord, TraceIds
 from proxy.downstream.server import ClientRequest
 from proxy.exchange import Exchange
-from proxy.providers.base import Route
-from proxy.request_head import SharedHead
+from proxy.place import Place
 from proxy.upstream.errors import UpstreamError
-from proxy.upstream.provider import Upstream
 
 _NO_FACTS = RequestFacts()
 _NO_TRACE = TraceIds(trace_id="", span_id="")
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where requests with the same head go: what depends on nothing else."""
-
-    upstream: Upstream
-    raw_path: bytes
-    query: bytes
-    """With its question mark, as it came."""
-    path: str
-    route: Route
-    dialect_name: str
-    shared: SharedHead
 
 
 class Call:

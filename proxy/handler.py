@@ -4,8 +4,6 @@ Invariants kept here:
 - Recorded once: every call, refused ones too, leaves exactly one record, whatever happens between.
 - Transparent: what the app sends the provider gets, what the provider sends the app gets; where a change was made the
   attempt's `changes` name it.
-- No request ever goes to a host that is not configured: the host comes from the settings, only path and query from the
-  app.
 """
 
 import asyncio
@@ -14,19 +12,20 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from policies.engine import CallFacts, Deny, decide
-from proxy.call import Call, Place
+from proxy.call import Call
 from proxy.core.coding import Decoder
 from proxy.core.facts import Dialect, RequestFacts
 from proxy.core.headers import read_request_head
 from proxy.core.identity import identify
 from proxy.core.query import query_value
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
-from proxy.downstream.known_heads import KnownHead
+from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientRequest, PayloadBroken
 from proxy.forward import Forwarder
 from proxy.ids import new_call_id, new_span_id
+from proxy.place import Place, Places, dialect_of
 from proxy.replies import Reply, encode
-from proxy.request_head import RequestHead, share
+from proxy.request_head import RequestHead
 from proxy.settings import Settings
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
@@ -61,11 +60,9 @@ class Refused(Exception):  # noqa: N818 - a refusal is no error of ours
 class Handler:
     """Walks calls. One for each worker; it holds what outlives a call."""
 
-    def __init__(
-        self, upstreams: Mapping[str, Upstream], journal: Journal, settings: Settings, fallback: Dialect
-    ) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], journal: Journal, settings: Settings) -> None:
         self.calls: set[Call] = set()
-        self._upstreams = {name.encode("ascii"): upstream for name, upstream in upstreams.items()}
+        self._places = Places(upstreams)
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
@@ -74,7 +71,6 @@ class Handler:
             message=f"the request body is larger than the limit of {settings.max_request_bytes} bytes",
         )
         self._forwarder = Forwarder(journal, settings.max_captured_bytes)
-        self._fallback = fallback
         self._drained: asyncio.Future[None] | None = None
 
     async def handle(self, request: ClientRequest) -> bool:
@@ -85,7 +81,7 @@ class Handler:
         call_id = new_call_id()
         place = request.head.place
         if not isinstance(place, Place):
-            found = self._locate(request.head)
+            found = self._places.find(request.head)
             if isinstance(found, Reply):
                 return self._turn_away(request, call_id, found)
             place = request.head.place = found
@@ -111,7 +107,7 @@ class Handler:
     def _turn_away(self, request: ClientRequest, call_id: str, reply: Reply) -> bool:
         """Refuse what names no provider of ours; it is a call all the same, and on the books."""
         body_wanted = request.head.method != "HEAD"
-        request.client.send(encode(reply, self._fallback, call_id, close=True, body_wanted=body_wanted))
+        request.client.send(encode(reply, dialect_of(request.head), call_id, close=True, body_wanted=body_wanted))
         caller = identify(read_request_head(request.head.fields)).caller
         self._journal.close_call(
             CallRecord(
@@ -137,7 +133,7 @@ class Handler:
         """The answer to what is not HTTP."""
         self._journal.lose("malformed_request")
         reply = Reply(status=status, code="malformed_request", message=message)
-        return encode(reply, self._fallback, new_call_id(), close=True)
+        return encode(reply, OPENAI_CHAT, new_call_id(), close=True)
 
     def expire(self, now_s: float) -> None:
         """End the exchanges whose time limit has run out."""
@@ -183,43 +179,6 @@ class Handler:
             raise Refused(Reply(status=decision.status, code=decision.code, message=decision.message))
         self._journal.open_call(call.opened())
         return await self._forwarder.forward(call, head, body)
-
-    def _locate(self, head: KnownHead) -> Place | Reply:
-        """The provider that a request target names, and path and query as they go there, byte for byte."""
-        target = head.target
-        if head.method == "CONNECT" or not target.startswith(b"/"):
-            return Reply(
-                status=400,
-                code="bad_target",
-                message="the request target must be a path such as /openai/v1/chat/completions; "
-                "Taximeter is a reverse proxy, not a forward proxy",
-            )
-        path, mark, query = target.partition(b"?")
-        name, slash, rest = path[1:].partition(b"/")
-        upstream = self._upstreams.get(name)
-        if upstream is None:
-            names = ", ".join(sorted(str(n, "ascii") for n in self._upstreams))
-            return Reply(
-                status=404,
-                code="unknown_provider",
-                message=f"no provider has this name; the path must begin with one of: {names}",
-            )
-        if upstream.origin.prefix and _leaves_prefix(rest):
-            return Reply(
-                status=400, code="bad_target", message="dot segments are not allowed below a base URL with a path"
-            )
-        raw_path = (slash or b"/") + rest
-        known_path = str(raw_path, "utf-8", "replace")
-        route = upstream.route(head.method, known_path)
-        return Place(
-            upstream=upstream,
-            raw_path=raw_path,
-            query=mark + query,
-            path=known_path,
-            route=route,
-            dialect_name=route.dialect.name if route.dialect is not None else "",
-            shared=share(head.fields, upstream.credential(known_path)),
-        )
 
     async def _read(self, call: Call, head: RequestHead) -> bytes | None:
         """The request body when somebody has to read it; None when it streams through unread."""
@@ -281,8 +240,3 @@ class Handler:
             encode(reply, call.route.error_dialect, call.call_id, close=close, body_wanted=call.method != "HEAD")
         )
         return not close
-
-
-def _leaves_prefix(rest: bytes) -> bool:
-    lowered = rest.lower().replace(b"%2e", b".").replace(b"%2f", b"/").replace(b"\\", b"/").replace(b"%5c", b"/")
-    return any(segment in {b"..", b"."} for segment in lowered.split(b"/"))

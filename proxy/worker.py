@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import structlog
 
-from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientServer
 from proxy.handler import Handler, Journal
 from proxy.providers import find_provider
@@ -41,7 +40,7 @@ async def run_worker(
     log = structlog.get_logger("worker")
     loop = asyncio.get_running_loop()
     upstreams = {p.name: Upstream(p, find_provider(p.kind), loop) for p in settings.providers}
-    handler = Handler(upstreams, journal, settings, OPENAI_CHAT)
+    handler = Handler(upstreams, journal, settings)
     server = ClientServer(handler.handle, handler.malformed)
     listening = _listen(settings.listen)
     port = int(listening.getsockname()[1])

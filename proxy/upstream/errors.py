@@ -1,5 +1,7 @@
 """What can go wrong on the way to a provider, in the words of the error classes."""
 
+import os
+import socket
 import ssl
 from typing import Literal
 
@@ -29,6 +31,10 @@ def connect_failure(error: Exception, host: str, port: int, limit_s: float) -> U
         return UpstreamError(f"the TLS certificate of {where} is not accepted: {error.verify_message}", phase="connect")
     if isinstance(error, ssl.SSLError):
         return UpstreamError(f"TLS with {where} failed: {error.reason or 'handshake failure'}", phase="connect")
+    if isinstance(error, socket.gaierror):
+        return UpstreamError(f"the address of {host} cannot be found: {error.strerror}", phase="connect")
     if isinstance(error, OSError):
-        return UpstreamError(f"{where} cannot be reached: {error.strerror or error}", phase="connect")
+        # asyncio's own words repeat the address; the system's say why.
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return UpstreamError(f"{where} cannot be reached: {why}", phase="connect")
     return UpstreamError(f"{where} cannot be reached: {type(error).__name__}", phase="connect")
