@@ -54,6 +54,8 @@ class Asking:
     bind: Mapping[str, str]
     externals: Sequence[External]
     default_format: str
+    protocol_version: int
+    """Of the native protocol, which a client says it speaks; 0 means the plain Native format."""
     coding: str | None
     """The content coding of the answer."""
     coding_level: int
@@ -99,6 +101,7 @@ async def read_asking(request: web.BaseRequest, users: Users, scratch_dir: Path,
         bind=bind,
         externals=externals,
         default_format=_format(headers.get("X-ClickHouse-Format") or params.get("default_format") or "TabSeparated"),
+        protocol_version=_number(params, "client_protocol_version", 0),
         coding=_coding(headers, params),
         coding_level=_number(params, "http_zlib_compression_level", 3),
         waits_for_end=_is_on(params, "wait_end_of_query") or _is_on(params, "http_wait_end_of_query"),

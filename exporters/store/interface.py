@@ -11,7 +11,7 @@ from exporters.store import answering
 from exporters.store.answering import Manner
 from exporters.store.asking import MOST_QUERY_BYTES, Asking, read_asking, url_params
 from exporters.store.codecs import decoder
-from exporters.store.engine import Result
+from exporters.store.engine import Figures, Result
 from exporters.store.errors import (
     INTO_OUTFILE_NOT_ALLOWED,
     QUERY_IS_TOO_LARGE,
@@ -21,6 +21,7 @@ from exporters.store.errors import (
     UNKNOWN_TYPE_OF_QUERY,
     StoreError,
 )
+from exporters.store.hello import HELLO, hello_block
 from exporters.store.origin import refusal
 from exporters.store.statement import Insert, Shape, insert_data, shape
 from exporters.store.store import Store, Ticket
@@ -123,6 +124,9 @@ class Interface:
         if form.has_file_clause:
             raise _files_are_the_clients_own(form)
         manner, sql = self._manner(asking), self._store.with_known_ids(sql)
+        if sql.strip() == HELLO and asking.protocol_version and asking.default_format == "Native":
+            block = hello_block(asking.protocol_version, self._store.version)
+            return answering.whole(manner, "Native", Result(block, Figures(result_rows=1)))
         if sql == _OPENING and request.transport is not None:
             self._opened_on = {one for one in self._opened_on if not one.is_closing()} | {request.transport}
         ticket = self._ticket(request, asking, inserts=form.first == "INSERT")

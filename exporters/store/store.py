@@ -108,14 +108,15 @@ class Store:
             await asyncio.shield(ending)
 
     async def _end(self, work: Work, ticket: Ticket, slots: Slots) -> None:
+        kept = False
         try:
             kept = await work.close()
+        finally:
             if work.session is not None:
                 self._sessions.release(work.session)
                 if not kept:
                     self._log.warning("store session lost", session=work.session.key[1])
                     self._sessions.drop(work.session)
-        finally:
             slots.release()
             del self._running[ticket.query_id]
 
