@@ -14,6 +14,7 @@ from exporters.store.codecs import decoder
 from exporters.store.engine import Figures, Result
 from exporters.store.errors import (
     INTO_OUTFILE_NOT_ALLOWED,
+    NOT_IMPLEMENTED,
     QUERY_IS_TOO_LARGE,
     READONLY,
     SOCKET_TIMEOUT,
@@ -23,7 +24,7 @@ from exporters.store.errors import (
 )
 from exporters.store.hello import HELLO, hello_block
 from exporters.store.origin import refusal
-from exporters.store.statement import Insert, Shape, insert_data, shape
+from exporters.store.statement import Insert, Shape, insert_data, selects_from_data, shape
 from exporters.store.store import Store, Ticket
 from exporters.store.users import Users
 from exporters.store.work import Terms
@@ -123,6 +124,9 @@ class Interface:
             raise StoreError(SYNTAX_ERROR, "Empty query")
         if form.has_file_clause:
             raise _files_are_the_clients_own(form)
+        if form.first == "INSERT" and selects_from_data(sql):
+            # The embedded engine would take the statement, leave the data unread and report success.
+            raise StoreError(NOT_IMPLEMENTED, "INSERT ... SELECT FROM input() is not supported by the embedded store")
         manner, sql = self._manner(asking), self._store.with_known_ids(sql)
         if sql.strip() == HELLO and asking.protocol_version and asking.default_format == "Native":
             block = hello_block(asking.protocol_version, self._store.version)

@@ -8,6 +8,7 @@ Source of the lexical rules: ClickHouse documentation, "Syntax" (comments, liter
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 # What is not closed reaches to the end of the text, and a list of numbers is one token: linear time on any input.
@@ -171,6 +172,12 @@ def shape(sql: bytes) -> Shape:
             end = token.end
         previous, last_start = word or piece, token.start
     return Shape(first, form, format_at if form is not None else end, named, temporary)
+
+
+def selects_from_data(sql: bytes) -> bool:
+    """True for an INSERT that selects from the data behind it: `INSERT ... SELECT ... FROM input('...') FORMAT ...`."""
+    pieces = [sql[token.start : token.end].upper() for token in tokens(sql)]
+    return any(pair == (b"INPUT", b"(") for pair in pairwise(pieces))
 
 
 def into_pipe(sql: bytes, form: Shape, path: str, default_format: str) -> bytes:

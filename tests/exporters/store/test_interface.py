@@ -190,6 +190,14 @@ def test_an_insert_that_fails_says_so_and_keeps_nothing(client, table):
     assert client.sql(f"SELECT count() FROM {table}") == "0"
 
 
+def test_an_insert_that_the_engine_would_silently_drop_is_refused(client, table):
+    client.sql(f"CREATE TABLE {table} (a UInt64) ENGINE = MergeTree ORDER BY a")
+    sql = f"INSERT INTO {table} SELECT a FROM input('a UInt64') FORMAT JSONEachRow"
+
+    assert client.ask(b'{"a":1}', query=sql).code == 48
+    assert client.ask(f"INSERT INTO {table} SELECT throwIf(number = 900000) FROM numbers(1000000)").code == 395
+
+
 def test_an_insert_into_more_partitions_than_allowed_is_not_acknowledged(client, table):
     client.sql(f"CREATE TABLE {table} (a UInt64) ENGINE = MergeTree ORDER BY a PARTITION BY a")
 

@@ -15,6 +15,7 @@ from exporters.store.statement import (
     into_pipe,
     plain,
     quoted,
+    selects_from_data,
     shape,
     tokens,
 )
@@ -125,6 +126,11 @@ def test_what_a_statement_leaves_behind(sql, has_file_clause, changes_session):
     seen = shape(sql)
 
     assert (seen.has_file_clause, seen.changes_session) == (has_file_clause, changes_session)
+
+
+def test_an_insert_that_selects_from_its_data_is_known():
+    assert selects_from_data(b"INSERT INTO t SELECT a FROM Input ('a UInt8') FORMAT CSV 1")
+    assert not selects_from_data(b"INSERT INTO t SELECT input, 'input(' FROM input")
 
 
 @given(st.text())
