@@ -19,12 +19,14 @@ from aiohttp import web
 
 from exporters.store.codecs import Encoder, encoder
 from exporters.store.engine import Figures, Result
-from exporters.store.errors import SOCKET_TIMEOUT, StoreError, stream_block
+from exporters.store.errors import SOCKET_TIMEOUT, TOO_MANY_ROWS_OR_BYTES, StoreError, stream_block
 
 SEND_TIMEOUT_S = 300.0
 """How long a client may take to read the next piece."""
 _SPOOL_BYTES = 8 * 1024 * 1024
 """A result that is waited for to its end lies in memory up to this size, then in a file."""
+_MOST_SPOOL_BYTES = 4 * 1024 * 1024 * 1024
+"""A larger one is refused: it would take the disk that the inserts need. It can be had as a stream."""
 _PIECE_BYTES = 256 * 1024
 _HEAVY_BYTES = 32 * 1024
 """From this size on packing is for a thread: it would hold up everybody else."""
@@ -141,6 +143,9 @@ async def _send_at_end(request: web.BaseRequest, source: Source, form: str, mann
         size = 0
         while piece := await source.read():
             size += len(piece)
+            if size > _MOST_SPOOL_BYTES:
+                detail = f"The result is larger than {_MOST_SPOOL_BYTES} bytes: ask without wait_end_of_query"
+                raise StoreError(TOO_MANY_ROWS_OR_BYTES, detail)
             if size > _SPOOL_BYTES:
                 await loop.run_in_executor(manner.threads, spool.write, piece)
             else:

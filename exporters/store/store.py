@@ -45,6 +45,7 @@ class Store:
         """`max_queries` statements work at once; as many inserts as there are places for come on top."""
         self.scratch_dir = scratch_dir
         self._engine = engine
+        max_queries = max(1, max_queries)
         self._queries = Slots(max_queries, _WAITING, _WAIT_S)
         self._inserts = Slots(_INSERTS, _WAITING, _WAIT_S)
         places = max_queries + _INSERTS

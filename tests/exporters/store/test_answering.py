@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientPayloadError, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from exporters.store import answering
 from exporters.store.answering import Manner, failure, send, whole
 from exporters.store.engine import Figures, Result
 from exporters.store.errors import READONLY, StoreError
@@ -106,6 +107,14 @@ async def test_a_result_that_is_waited_for_is_sent_whole_or_not_at_all(manner, s
     assert "X-ClickHouse-Summary" in headers
 
     assert (await get(Query(*pieces, error=ERROR), patient))[0] == 500
+
+
+async def test_a_result_that_would_fill_the_disk_is_refused(manner, monkeypatch):
+    monkeypatch.setattr(answering, "_MOST_SPOOL_BYTES", 1000)
+    patient = dataclasses.replace(manner, waits_for_end=True)
+
+    assert (await get(Query(*[b"x" * 100] * 10), patient))[0] == 200
+    assert (await get(Query(*[b"x" * 100] * 11), patient))[1]["X-ClickHouse-Exception-Code"] == "396"
 
 
 def test_a_statement_without_a_result_names_no_format(manner):
