@@ -78,16 +78,20 @@ class Work:
     async def command(self, sql: bytes, form: str, *, stoppable: bool) -> Result:
         """Run a statement whose result is held in memory. Raises StoreError."""
         self._stoppable = stoppable
-        return await self._run(sql, form)
+        connection, bind = self._open_connection, self._terms.bind
+
+        def call() -> Result:
+            self._check(sql)
+            return eng.run(connection, sql, form, bind)
+
+        return await self._engine_call(call)
 
     async def start_reading(self, sql: bytes, form: Shape, default_format: str) -> str | None:
         """Start a query whose result comes by `read`. Returns its format, or None if it has to be a `command`."""
         reader = self._reader = PipeReader(self._place.scratch_dir / self._terms.tag)
         for one in (form, form.without_format(sql)):
             piped = into_pipe(sql, one, str(reader.path), default_format)
-            verdict = await self._engine_call(functools.partial(eng.judge, self._open_connection, piped))
-            # INTO OUTFILE makes any query a CONTROL one: the engine found the clause where it was put.
-            if verdict == Verdict("CONTROL", 1):
+            if await self._engine_call(functools.partial(self._is_piped, piped)):
                 self._stoppable = True
                 self._start(piped).add_done_callback(lambda _: reader.no_more_writers())
                 return one.format or default_format
@@ -151,6 +155,18 @@ class Work:
             await asyncio.wait({busy}, timeout=pause_s)
             pause_s = min(_KILL_MOST_PAUSE_S, pause_s * 2)
 
+    def _is_piped(self, piped: bytes) -> bool:
+        """Whether the engine finds the clause where it was put: INTO OUTFILE makes any query a CONTROL one."""
+        if eng.judge(self._open_connection, piped) != Verdict("CONTROL", 1):
+            return False
+        self._check(piped)
+        return True
+
+    def _check(self, sql: bytes) -> None:
+        """For a reader, exactly the text that is going to run."""
+        if self._terms.reads_only:
+            self._place.guard.check(self._open_connection, sql)
+
     def _open(self, sql: bytes, form: Shape) -> Verdict:
         connection = self._connect(form)
         # SET and USE only leave something behind, and what a request brought along must not be mixed into that.
@@ -191,7 +207,6 @@ class Work:
             eng.run(connection, b"SELECT formatQuery(" + quoted(sql.decode("utf-8", "surrogateescape")) + b")")
         if verdict != Verdict("READ_ONLY", 1):
             raise StoreError(READONLY, "Cannot execute query in readonly mode")
-        self._place.guard.check(connection, sql)
         eng.apply(connection, {"readonly": b"1"})
 
     def _give_back(self) -> bool:
@@ -220,10 +235,6 @@ class Work:
         call = loop.run_in_executor(self._place.calls, lambda: eng.run(connection, sql, "TabSeparated", bind))
         self._busy = call
         return call
-
-    async def _run(self, sql: bytes, form: str) -> Result:
-        connection, bind = self._open_connection, self._terms.bind
-        return await self._engine_call(lambda: eng.run(connection, sql, form, bind))
 
     async def _engine_call(self, call: Callable[[], T]) -> T:
         """Run a call in a thread. When the caller is cancelled the call goes on, and `close` waits for it."""
