@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -107,6 +108,7 @@ class _Recorder:
             own.counts = state.counts(sink.name)
             self._lanes.append(Lane(Delivery(sink, pricer, state, settings.journal_dir), own, self._put_away))
         self._expired_at_s = self._counted_at_s = float("-inf")
+        self._counts_due = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, and then the drain."""
@@ -132,15 +134,13 @@ class _Recorder:
 
     async def _look(self) -> None:
         """One look at the journal, and the status after it. What goes wrong with it now may go well the next time."""
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._thread, self._follower.look)
-            for lane in self._lanes:
-                lane.offer(found.read)
-            await loop.run_in_executor(self._thread, self._tidy, found)
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, self._read_and_tidy)
         except (OSError, sqlite3.Error) as error:
             self._trouble(f"journal: {error}")
         else:
+            for lane in self._lanes:
+                lane.offer(found.read)
             self._tell(found)
 
     def _every_sink_has(self, instance: str, number: int) -> bool:
@@ -151,19 +151,36 @@ class _Recorder:
         # Two sinks that finish at once both come here with their cursors moved, and the archive takes it once.
         return self._archive.put(segment) if self._every_sink_has(segment.instance, segment.number) else None
 
-    def _tidy(self, found: Found) -> None:
-        """In the reader's thread: put away and remove what every sink is done with."""
+    def _read_and_tidy(self) -> Found:
+        """In the reader's thread: read what is new, put away and remove what every sink is done with."""
+        found = self._follower.look()
+        self._counts_due |= bool(found.new_segments)
         for segment in found.old:
-            if self._put_away(segment) is None:
-                found.new_segments += 1
-                found.new_bytes += size_bytes(segment)
+            self._noting(found, partial(self._place, found, segment))
         for instance in found.finished:
             if self._every_sink_has(instance, found.read[instance]):
-                try:
-                    remove_instance(self._journal_dir, instance)
-                    self._state.forget(instance)
-                except OSError as error:
-                    found.errors.append(f"journal {instance}: {error}")
+                self._noting(found, partial(self._remove, instance))
+        self._noting(found, self._count)
+        return found
+
+    def _place(self, found: Found, segment: Segment) -> None:
+        """A segment of a former run: put away what a kill left behind, count what still waits."""
+        if self._put_away(segment) is None:
+            found.new_segments += 1
+            found.new_bytes += size_bytes(segment)
+
+    def _noting(self, found: Found, work: Callable[[], None]) -> None:
+        """Do it; what goes wrong now is told, and tried again at the next look."""
+        try:
+            work()
+        except (OSError, sqlite3.Error) as error:
+            found.errors.append(f"journal: {error}")
+
+    def _remove(self, instance: str) -> None:
+        remove_instance(self._journal_dir, instance)
+        self._state.forget(instance)
+
+    def _count(self) -> None:
         now_s = time.monotonic()
         if now_s - self._expired_at_s > _EXPIRE_S:
             self._expired_at_s = now_s
@@ -171,8 +188,10 @@ class _Recorder:
         if now_s - self._counted_at_s > _QUARANTINE_S:
             self._counted_at_s = now_s
             self._status.quarantine = self._quarantine.counts()
-        self._status.losses = self._state.losses()
-        self._status.open_calls = self._state.open_calls()
+        if self._counts_due:
+            self._status.losses = self._state.losses()
+            self._status.open_calls = self._state.open_calls()
+            self._counts_due = False
 
     def _tell(self, found: Found) -> None:
         """Bring the status up to date, on the loop."""

@@ -202,10 +202,13 @@ async def test_trouble_with_the_state_is_told_and_passes(settings, monkeypatch):
     async with recording(settings, sink) as status:
         with monkeypatch.context() as patched:
             patched.setattr(State, "losses", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+            writer = journal(settings)
+            writer.lose("odd")
+            writer.tick()
+            writer.close_call(call(1))
             await until(lambda: "disk full" in status.last_error)
-        writer = journal(settings)
-        writer.close_call(call(1))
-        await until(lambda: sink.calls)
+            await until(lambda: sink.calls)
+        await until(lambda: status.losses == {"odd": 1})
         writer.close()
 
 
