@@ -12,6 +12,7 @@ import structlog
 
 from proxy.downstream.server import ClientServer
 from proxy.handler import Handler, Journal
+from proxy.outbox import Outbox
 from proxy.providers import find_provider
 from proxy.settings import Listen, Settings
 from proxy.upstream.provider import Upstream
@@ -39,9 +40,10 @@ async def run_worker(
     """
     log = structlog.get_logger("worker")
     loop = asyncio.get_running_loop()
-    upstreams = {p.name: Upstream(p, find_provider(p.kind), loop) for p in settings.providers}
+    outbox = Outbox(loop)
+    upstreams = {p.name: Upstream(p, find_provider(p.kind), loop, outbox) for p in settings.providers}
     handler = Handler(upstreams, journal, settings)
-    server = ClientServer(handler.handle, handler.malformed)
+    server = ClientServer(handler.handle, handler.malformed, outbox)
     listening = _listen(settings.listen)
     port = int(listening.getsockname()[1])
     accepting = await loop.create_server(server, sock=listening, backlog=_BACKLOG)

@@ -5,6 +5,8 @@ module is the only one that knows aiohttp's `RequestHandler` from the inside.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, Self, cast
@@ -17,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from proxy.core.headers import Headers
 from proxy.downstream.known_heads import KnownHead, KnownHeads, varying_of
+from proxy.outbox import Outbox
 
 MAX_LINE_BYTES = 64 * 1024
 """Longest request line; keys and prompts in a query are longer than aiohttp's 8 KiB."""
@@ -26,6 +29,8 @@ MAX_HEADERS = 256
 KEEP_ALIVE_S = 3600.0
 """Apps and load balancers close first; a proxy that closes first makes them fail on a stale connection."""
 _LINGER_S = 5.0
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for no time: closing sends a reset."""
 _MAX_QUEUED = 8
 """Requests of one connection that may wait; beyond it aiohttp's own queue stops the app from sending more."""
 
@@ -97,14 +102,17 @@ class ClientRequest:
 class ClientConnection(RequestHandler):
     """aiohttp's connection with an ear for the flow that is on it, and a leaner loop over its requests."""
 
-    __slots__ = ("_at_boundary", "_heads", "_malformed", "_tunnel", "flow")
+    __slots__ = ("_at_boundary", "_heads", "_malformed", "_outbox", "_tunnel", "flow")
 
-    def __init__(self, manager: web.Server, *, malformed: Malformed, heads: KnownHeads, **options: Any) -> None:
+    def __init__(
+        self, manager: web.Server, *, malformed: Malformed, heads: KnownHeads, outbox: Outbox, **options: Any
+    ) -> None:
         super().__init__(manager, **options)
         self.flow: Flow | None = None
         self._tunnel = False
         self._malformed = malformed
         self._heads = heads
+        self._outbox = outbox
         self._at_boundary = True
         """Whether all bytes so far were whole requests, each in a piece of its own: then the next may be recognised."""
 
@@ -116,7 +124,7 @@ class ClientConnection(RequestHandler):
     def send(self, data: bytes) -> None:
         """Write bytes of an answer; they are dropped when the app is gone."""
         if self.transport is not None:
-            self.transport.write(data)
+            self._outbox.put(self.transport, data)
 
     def begin_tunnel(self) -> None:
         """From now on the app's bytes go to the flow as they are."""
@@ -135,10 +143,33 @@ class ClientConnection(RequestHandler):
         if self.transport is not None:
             self.transport.resume_reading()
 
-    def break_off(self) -> None:
-        """End the connection in mid-answer: what was written still goes out, then it closes without a proper end."""
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was written the app has not taken yet."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    def drop(self) -> None:
+        """Close at once; what the app has not taken is lost."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def break_off(self, *, reset: bool = False) -> None:
+        """End the connection in mid-answer: what was written still goes out, then it closes without a proper end.
+
+        Args:
+            reset: end it with a TCP reset, where a plain end would look like the end of the answer.
+        """
         self.flow = None
+        self._outbox.flush()
+        if reset and self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.force_close()
+
+    def force_close(self) -> None:
+        """Close now; what was written before still goes out."""
+        self._outbox.flush()
+        super().force_close()
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -207,6 +238,7 @@ class ClientConnection(RequestHandler):
             self._next_keepalive_close_time = self._loop.time() + KEEP_ALIVE_S
         if not self._force_close and self.transport is not None:
             self._task_handler = None
+            self._outbox.flush()
             self.transport.close()
 
     def _taken_from_parser(self) -> None:
@@ -255,10 +287,11 @@ class ClientConnection(RequestHandler):
 class ClientServer(web.Server):
     """The listening side: makes a `ClientConnection` for each accepted socket."""
 
-    def __init__(self, handle: "_Handle", malformed: Malformed) -> None:
+    def __init__(self, handle: "_Handle", malformed: Malformed, outbox: Outbox) -> None:
         super().__init__(cast("Any", handle))
         self._malformed = malformed
         self._heads = KnownHeads()
+        self._outbox = outbox
 
     def __call__(self) -> RequestHandler:
         """A protocol for the loop."""
@@ -266,6 +299,7 @@ class ClientServer(web.Server):
             self,
             malformed=self._malformed,
             heads=self._heads,
+            outbox=self._outbox,
             loop=asyncio.get_running_loop(),
             access_log=None,
             auto_decompress=False,

@@ -8,6 +8,7 @@ doubt it is closed, never reused.
 import asyncio
 from typing import Protocol, cast
 
+from proxy.outbox import Outbox
 from proxy.upstream.framing import ChunkedBody, FramingError, ResponseHead, parse_head, split_head
 
 
@@ -42,6 +43,7 @@ class Connection(asyncio.Protocol):
         "_head",
         "_left",
         "_method",
+        "_outbox",
         "_reading_paused",
         "_sink",
         "_transport",
@@ -52,7 +54,8 @@ class Connection(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._transport: asyncio.Transport | None = None
         self._sink: Sink | None = None
         self._buffer = b""
@@ -84,7 +87,7 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send further bytes of the request."""
         if self._transport is not None and not self.closed:
-            self._transport.write(data)
+            self._outbox.put(self._transport, data)
 
     def pause_reading(self) -> None:
         """Stop taking bytes from the provider until `resume_reading`."""

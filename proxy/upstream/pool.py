@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
+from proxy.outbox import Outbox
 from proxy.settings import ProviderSettings
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamError, connect_failure
@@ -46,10 +47,11 @@ def tls_context(settings: ProviderSettings) -> ssl.SSLContext:
 class Pool:
     """All connections to one provider."""
 
-    def __init__(self, settings: ProviderSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, settings: ProviderSettings, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self.origin = Origin(settings.base_url)
         self._settings = settings
         self._loop = loop
+        self._outbox = outbox
         self._tls = tls_context(settings) if self.origin.tls else None
         self._idle: deque[Connection] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -148,7 +150,7 @@ class Pool:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             transport, connection = await self._loop.create_connection(
-                Connection,
+                lambda: Connection(self._outbox),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=origin.host if self._tls else None,

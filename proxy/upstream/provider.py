@@ -3,6 +3,7 @@
 import asyncio
 from functools import lru_cache
 
+from proxy.outbox import Outbox
 from proxy.providers.base import Provider
 from proxy.settings import ProviderSettings
 from proxy.upstream.pool import Origin, Pool
@@ -14,10 +15,12 @@ _ROUTES_KEPT = 4096
 class Upstream:
     """Everything of one provider that outlives a call: its settings, its kind, its connections."""
 
-    def __init__(self, settings: ProviderSettings, kind: Provider, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, settings: ProviderSettings, kind: Provider, loop: asyncio.AbstractEventLoop, outbox: Outbox
+    ) -> None:
         self.settings = settings
         self.kind = kind
-        self.pool = Pool(settings, loop)
+        self.pool = Pool(settings, loop, outbox)
         self.origin: Origin = self.pool.origin
         self.currency = settings.currency or kind.currencies.get(self.origin.host, "USD")
         self.request_id_names = tuple(name.encode("ascii") for name in kind.request_id_headers)

@@ -7,6 +7,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import HttpRequestParser
 
 from proxy.downstream.known_heads import KnownHead
+from proxy.outbox import Outbox
 from proxy.place import Place, Places, dialect_of
 from proxy.providers import find_provider
 from proxy.replies import Reply
@@ -14,10 +15,15 @@ from proxy.upstream.provider import Upstream
 from tests.fakes.settings import provider
 
 LOOP = asyncio.new_event_loop()
+OUTBOX = Outbox(LOOP)
 PLACES = Places(
     {
-        "minimax": Upstream(provider("minimax", "https://api.minimax.io", "minimax"), find_provider("minimax"), LOOP),
-        "mine": Upstream(provider("mine", "http://h:1/a", "openai", api_key="sk"), find_provider("openai"), LOOP),
+        "minimax": Upstream(
+            provider("minimax", "https://api.minimax.io", "minimax"), find_provider("minimax"), LOOP, OUTBOX
+        ),
+        "mine": Upstream(
+            provider("mine", "http://h:1/a", "openai", api_key="sk"), find_provider("openai"), LOOP, OUTBOX
+        ),
     }
 )
 

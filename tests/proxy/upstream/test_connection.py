@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from proxy.outbox import Outbox
 from proxy.upstream.connection import Connection
 from proxy.upstream.framing import FramingError, ResponseHead
 
@@ -59,7 +60,7 @@ class Script:
 
 @pytest.fixture
 async def connection() -> Connection:
-    made = Connection()
+    made = Connection(Outbox(asyncio.get_running_loop()))
     made.connection_made(Transport())
     return made
 
@@ -74,9 +75,11 @@ async def test_an_answer_of_known_length_is_pushed_and_the_connection_kept(conne
     sink = Script()
     connection.begin(sink, "POST", b"request")
 
+    connection._outbox.flush()
     connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
     connection.data_received(b"llo")
 
+    connection._outbox.flush()
     assert transport(connection).written == [b"request"]
     assert sink.heard == [("head", 200), ("data", b"he"), ("data", b"llo"), "end"]
     assert connection.reusable

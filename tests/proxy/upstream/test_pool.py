@@ -5,6 +5,7 @@ import ssl
 
 import pytest
 
+from proxy.outbox import Outbox
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import ResponseHead
@@ -48,7 +49,7 @@ async def call(pool: Pool) -> Connection:
 
 async def test_a_connection_is_used_again():
     async with raw_upstream(answers(OK)) as upstream:
-        pool = Pool(provider("p", upstream.url), asyncio.get_running_loop())
+        pool = Pool(provider("p", upstream.url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
 
         first, second = await call(pool), await call(pool)
 
@@ -64,7 +65,7 @@ async def test_a_connection_that_the_provider_closed_is_not_given_out():
         await conversation.say(OK)
 
     async with raw_upstream(once) as upstream:
-        pool = Pool(provider("p", upstream.url), asyncio.get_running_loop())
+        pool = Pool(provider("p", upstream.url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
         first = await call(pool)
         await until(lambda: first.closed)
 
@@ -77,7 +78,7 @@ async def test_a_connection_that_the_provider_closed_is_not_given_out():
 async def test_idle_connections_are_closed_by_the_sweep():
     async with raw_upstream(answers(OK)) as upstream:
         loop = asyncio.get_running_loop()
-        pool = Pool(provider("p", upstream.url), loop)
+        pool = Pool(provider("p", upstream.url), loop, Outbox(loop))
         await call(pool)
 
         pool.sweep(loop.time() + IDLE_LIMIT_S - 1)
@@ -89,7 +90,11 @@ async def test_idle_connections_are_closed_by_the_sweep():
 
 async def test_the_limit_of_connections_makes_the_next_call_wait_for_one():
     async with raw_upstream(answers(OK)) as upstream:
-        pool = Pool(provider("p", upstream.url, max_connections=1), asyncio.get_running_loop())
+        pool = Pool(
+            provider("p", upstream.url, max_connections=1),
+            asyncio.get_running_loop(),
+            Outbox(asyncio.get_running_loop()),
+        )
         held = await pool.acquire()
         waiting = asyncio.ensure_future(call(pool))
         await until(lambda: "waiting=1" in repr(pool))
@@ -103,7 +108,7 @@ async def test_the_limit_of_connections_makes_the_next_call_wait_for_one():
 async def test_waiting_for_a_connection_ends_at_the_connect_limit():
     async with raw_upstream(answers(OK)) as upstream:
         settings = provider("p", upstream.url, max_connections=1, connect_timeout_s=0.05)
-        pool = Pool(settings, asyncio.get_running_loop())
+        pool = Pool(settings, asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
         held = await pool.acquire()
 
         with pytest.raises(UpstreamError, match=r"no connection to 127\.0\.0\.1:\d+ within 0\.05 s") as caught:
@@ -116,7 +121,7 @@ async def test_waiting_for_a_connection_ends_at_the_connect_limit():
 async def test_a_closed_port_is_reported_with_host_and_reason():
     async with raw_upstream(answers(OK)) as upstream:
         url = upstream.url
-    pool = Pool(provider("p", url), asyncio.get_running_loop())
+    pool = Pool(provider("p", url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
 
     with pytest.raises(UpstreamError, match="cannot be reached") as caught:
         await pool.acquire()
@@ -130,7 +135,11 @@ async def test_tls_with_a_plain_server_is_reported_as_tls_trouble():
         await conversation.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with raw_upstream(silence) as upstream:
-        pool = Pool(provider("p", upstream.url.replace("http:", "https:")), asyncio.get_running_loop())
+        pool = Pool(
+            provider("p", upstream.url.replace("http:", "https:")),
+            asyncio.get_running_loop(),
+            Outbox(asyncio.get_running_loop()),
+        )
 
         with pytest.raises(UpstreamError, match=r"TLS|cannot be reached"):
             await pool.acquire()
