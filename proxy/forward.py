@@ -91,6 +91,8 @@ class _Attempt:
         self._exchange: Exchange | None = None
         self._error: UpstreamError | None = None
         self._own_chunks = body is None and head.declared_length is None
+        self._sent = body is not None
+        """Whether the provider was given the whole request."""
         self._request_head = self._build_head(head)
 
     async def run(self) -> bool:
@@ -205,12 +207,12 @@ class _Attempt:
         """Stream the request body until it is over or the answer is."""
         pump = asyncio.ensure_future(self._pump(exchange))
         await asyncio.wait({pump, exchange.done}, return_when=asyncio.FIRST_COMPLETED)
-        if pump.done():
-            return
-        # The provider answered before it had the whole body: its connection cannot carry another call.
-        exchange.spoil()
-        pump.cancel()
-        await asyncio.wait({pump})
+        if not pump.done():
+            pump.cancel()
+            await asyncio.wait({pump})
+        if not self._sent:
+            # The answer was over before the request: what goes over this connection next would be taken for its body.
+            exchange.spoil()
 
     async def _pump(self, exchange: Exchange) -> None:
         call = self._call
@@ -228,6 +230,7 @@ class _Attempt:
         call.body_complete_ns = time.monotonic_ns()
         if self._own_chunks and not exchange.ended:
             exchange.send_request(LAST_CHUNK)
+        self._sent = not exchange.ended
 
     def _was_stale(self, exchange: Exchange, connection: Connection) -> bool:
         return (
