@@ -20,6 +20,9 @@ class Transport(asyncio.Transport):
     def write(self, data: bytes) -> None:
         self.written.append(bytes(data))
 
+    def is_closing(self) -> bool:
+        return "abort" in self.events
+
     def abort(self) -> None:
         self.events.append("abort")
 
