@@ -72,6 +72,7 @@ class Exchange:
         "_unsent_head",
         "_waiters",
         "_watch",
+        "broken_off",
         "continued",
         "deadline_s",
         "done",
@@ -119,6 +120,8 @@ class Exchange:
         self.error: Exception | None = None
         """Why it did not end well; None when the answer was complete or the app left."""
         self.ended = False
+        self.broken_off = False
+        """Whether it was the provider who ended it before its time."""
         self.continued = False
         self.deadline_s = float("inf")
         self.first_byte_ns = 0
@@ -232,6 +235,7 @@ class Exchange:
 
     def on_broken(self, error: Exception) -> None:
         """The provider broke off; the caller decides what the app sees."""
+        self.broken_off = True
         if not isinstance(error, UpstreamError):
             if isinstance(error, FramingError):
                 text = str(error)

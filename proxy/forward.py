@@ -234,7 +234,7 @@ class _Attempt:
 
     def _was_stale(self, exchange: Exchange, connection: Connection) -> bool:
         return (
-            exchange.error is not None
+            exchange.broken_off
             and exchange.head is None
             and connection.served > 0
             and not connection.got_bytes

@@ -1,0 +1,48 @@
+"""A request is sent twice only where nobody can have worked on it: no limit of ours and no shutdown is a reason."""
+
+import asyncio
+
+from tests.fakes.raw_requests import CHAT, OK, post
+from tests.fakes.raw_upstream import Conversation, raw_upstream
+from tests.fakes.running_worker import running_worker
+from tests.fakes.settings import provider
+from tests.fakes.until import until
+
+
+async def answers_once(conversation: Conversation) -> None:
+    """Answers the first request of a connection, and is silent on the second."""
+    await conversation.request()
+    await conversation.say(OK)
+    await conversation.request()
+    await conversation.gone()
+
+
+async def test_a_time_limit_that_runs_out_on_a_kept_connection_is_no_reason_to_send_again():
+    async with (
+        raw_upstream(answers_once) as upstream,
+        running_worker(provider("p", upstream.url, first_byte_timeout_s=0.1)) as worker,
+    ):
+        reader, writer = await worker.connect()
+        writer.write(post(CHAT, b"{}", close=False))
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"{}")
+            writer.write(post(CHAT, b"{}"))
+            assert (await reader.read(-1)).startswith(b"HTTP/1.1 504 ")
+
+        assert len(upstream.requests) == 2
+        assert worker.journal.closed[1].attempts[0].changes == ()
+
+
+async def test_a_shutdown_is_no_reason_to_send_again():
+    async with raw_upstream(answers_once) as upstream:
+        async with running_worker(provider("p", upstream.url)) as worker:
+            reader, writer = await worker.connect()
+            writer.write(post(CHAT, b"{}", close=False))
+            async with asyncio.timeout(5):
+                await reader.readuntil(b"{}")
+            writer.write(post(CHAT, b"{}"))
+            await until(lambda: len(upstream.requests) == 2)
+        writer.close()
+
+        assert upstream.connections == 1
+        assert len(upstream.requests) == 2
