@@ -188,8 +188,11 @@ def _body_framing(status: int, method: str, lengths: list[bytes], codings: list[
     if method == "HEAD" or status < 200 or status in {204, 304}:
         return "none", 0
     if codings:
-        last = codings[-1].rpartition(b",")[2].strip().lower()
-        return ("chunked" if last == b"chunked" else "close"), 0
+        # What else was done to the body the app could not undo: the field that says so is cut out.
+        coding = b",".join(codings).strip().lower()
+        if coding not in {b"chunked", b"identity"}:
+            raise FramingError("the answer has a transfer coding that was not asked for")
+        return ("chunked" if coding == b"chunked" else "close"), 0
     if not lengths:
         return "close", 0
     length = lengths[0]

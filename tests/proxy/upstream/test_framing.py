@@ -51,8 +51,8 @@ def test_a_head_keeps_its_bytes_less_the_hop_by_hop_headers():
         ("GET", head(status="HTTP/1.1 204 No Content"), "none"),
         ("GET", head("Upgrade: websocket", "Connection: Upgrade", status="HTTP/1.1 101 Switching Protocols"), "tunnel"),
         ("GET", head("Transfer-Encoding: chunked"), "chunked"),
-        ("GET", head("Transfer-Encoding: gzip, Chunked"), "chunked"),
-        ("GET", head("Transfer-Encoding: gzip"), "close"),
+        ("GET", head("Transfer-Encoding:  Chunked "), "chunked"),
+        ("GET", head("Transfer-Encoding: identity"), "close"),
         ("GET", head(), "close"),
         ("GET", head("Content-Length: 5, 5"), "length"),
         ("GET", head("Content-Length: 5", "Content-Length: 5"), "length"),
@@ -94,6 +94,21 @@ def test_an_ambiguous_length_is_refused(lines: tuple[str, ...]):
 def test_what_is_not_http_is_refused(raw: bytes):
     with pytest.raises(FramingError):
         parse_head(raw, method="GET")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Transfer-Encoding: gzip, chunked",),
+        ("Transfer-Encoding: gzip",),
+        ("Transfer-Encoding: xchunked",),
+        ("Transfer-Encoding: chunked, identity",),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+    ],
+)
+def test_a_transfer_coding_that_the_app_would_not_be_told_of_is_refused(lines: tuple[str, ...]):
+    with pytest.raises(FramingError, match="transfer coding"):
+        parse_head(head(*lines), method="GET")
 
 
 def test_a_length_beside_chunks_is_taken_away_and_the_connection_is_not_kept():
