@@ -33,8 +33,14 @@ run: $(RUN_STAMP) ## Start the proxy with its embedded store
 demo: $(RUN_STAMP) ## Start it against the sandbox provider, with live traffic; no key needed
 	@exec $(VENV)/bin/taximeter serve --demo $(ARGS)
 
+JS_CLIENT := tests/integration/clickhouse-js
+
+# The official JavaScript client is a client of the store in one test; without npm that test says that it is skipped.
+$(JS_CLIENT)/node_modules: $(JS_CLIENT)/package-lock.json
+	@if command -v npm >/dev/null; then npm --prefix $(JS_CLIENT) ci --no-audit --no-fund --loglevel=error; fi
+
 .PHONY: test
-test: lint ## Run everything that CI runs
+test: lint $(JS_CLIENT)/node_modules ## Run everything that CI runs
 	$(PYTHON_OF_VENV) -m pytest -n 2 -m "not real"
 	$(PYTHON_OF_VENV) -m pytest -m real --timeout 300
 
