@@ -210,22 +210,17 @@ def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
 def _journal_on_disk(settings: Settings) -> "JournalStatus":
     from exporters.journal.quarantine import Quarantine
     from exporters.journal.reader import instances, list_segments
-    from exporters.recorder.state import State
+    from exporters.recorder.state import losses_on_disk
     from proxy.admin.status import JournalStatus
 
     folder = settings.journal_dir
     found = [segment.path for name in instances(folder) for segment in list_segments(folder, name).sealed.values()]
     sizes = [path.stat() for path in found if path.exists()]
-    losses: dict[str, int] = {}
-    if (memory := settings.run_dir / "recorder.sqlite").is_file():
-        state = State(memory)
-        losses = state.losses()
-        state.close()
     return JournalStatus(
         segments=len(sizes),
         bytes=sum(stat.st_size for stat in sizes),
         lag_s=max([0.0, *(time.time() - stat.st_mtime for stat in sizes)]),
-        losses=losses,
+        losses=losses_on_disk(settings.run_dir / "recorder.sqlite"),
         quarantined=Quarantine(folder).counts(),
     )
 
