@@ -245,6 +245,8 @@ def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError |
 def _way_class(error: UpstreamError) -> ErrorClass:
     if error.phase == "connect":
         return "connect_error"
+    if error.phase == "request":
+        return "invalid_request"
     if error.timed_out:
         return "timeout"
     return "stream_truncated" if error.phase in {"answer", "idle"} else "connect_error"

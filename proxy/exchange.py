@@ -69,9 +69,12 @@ class Exchange:
         "_loop",
         "_relay",
         "_relays_continue",
+        "_unsent_bytes",
         "_unsent_head",
+        "_upgrades",
         "_waiters",
         "_watch",
+        "awaits_app",
         "broken_off",
         "continued",
         "deadline_s",
@@ -86,7 +89,7 @@ class Exchange:
         "tunnelled_bytes",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the walk knows of the app and the call, told once
         self,
         client: ClientConnection,
         loop: asyncio.AbstractEventLoop,
@@ -96,6 +99,7 @@ class Exchange:
         extra_head: bytes,
         watch: Watcher,
         relays_continue: bool,
+        upgrades: bool,
         holds: Holds,
     ) -> None:
         self._client = client
@@ -105,6 +109,7 @@ class Exchange:
         self._extra = extra_head
         self._watch = watch
         self._relays_continue = relays_continue
+        self._upgrades = upgrades
         self._holds = holds
         self._held: list[bytes] | None = None
         self._held_bytes = 0
@@ -122,10 +127,13 @@ class Exchange:
         self.ended = False
         self.broken_off = False
         """Whether it was the provider who ended it before its time."""
+        self.awaits_app = False
+        """Whether the app still has to send of its request body; set by whoever sends it on."""
         self.continued = False
         self.deadline_s = float("inf")
         self.first_byte_ns = 0
         self._unsent_head = b""
+        self._unsent_bytes = float("inf")
         self.first_content_ns = 0
         self.response_bytes = 0
         """Payload bytes of the provider's answer, framing not counted."""
@@ -135,6 +143,11 @@ class Exchange:
     def keeps_client(self) -> bool:
         """Whether the app's connection can carry another call after this answer."""
         return self._keep_client
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether the end of the app's connection is the only end that its answer has."""
+        return self._relay == "until_close"
 
     @property
     def in_tunnel(self) -> bool:
@@ -184,6 +197,8 @@ class Exchange:
 
     def on_head(self, head: ResponseHead, *, more: bool) -> None:
         """Send the head on, in the framing that the app and the editor need; with the body where that is there too."""
+        if head.framing == "tunnel" and not self._upgrades:
+            raise FramingError("the provider switched protocols, which nobody had asked for")
         self.first_byte_ns = time.monotonic_ns()
         self.head = head
         self._held = [] if self._holds(head) else None
@@ -265,6 +280,9 @@ class Exchange:
 
     def on_client_writable(self) -> None:
         """The app takes bytes again."""
+        self._unsent_bytes = float("inf")
+        if self.head is not None and not self.ended:
+            self.deadline_s = self._loop.time() + self._idle_limit_s
         if self._connection is not None:
             self._connection.resume_reading()
 
@@ -285,13 +303,17 @@ class Exchange:
         """A time limit ran out: nothing came for too long."""
         if self.ended:
             return
-        self._drop_connection()
-        if self.head is None:
-            self._end(
-                UpstreamError("the provider did not begin its answer in time", phase="first_byte", timed_out=True)
-            )
+        if self.head is not None and self._client.writing_stopped:
+            self._judge_app()
+            return
+        if self.head is not None:
+            error = UpstreamError("the provider fell silent in mid-answer", phase="idle", timed_out=True)
+        elif self.awaits_app and self._connection is not None and not self._connection.write_paused:
+            error = UpstreamError("the app sent no more of its request body", phase="request", timed_out=True)
         else:
-            self._end(UpstreamError("the provider fell silent in mid-answer", phase="idle", timed_out=True))
+            error = UpstreamError("the provider did not begin its answer in time", phase="first_byte", timed_out=True)
+        self._drop_connection()
+        self._end(error)
 
     def abandon(self, error: UpstreamError) -> None:
         """End it from our side (shutdown, a request body that broke off)."""
@@ -313,6 +335,15 @@ class Exchange:
         connection, self._connection = self._connection, None
         if connection is not None:
             give_back(connection)
+
+    def _judge_app(self) -> None:
+        """The provider is made to wait for the app: one that takes nothing at all for so long is as good as gone."""
+        unsent_bytes = self._client.unsent_bytes
+        if unsent_bytes < self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            self.deadline_s = self._loop.time() + self._idle_limit_s
+        else:
+            self._client.drop()
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

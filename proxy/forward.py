@@ -15,6 +15,7 @@ from proxy.core.coding import can_code
 from proxy.core.facts import AnswerHead, ResponseFacts
 from proxy.core.query import without_parameter
 from proxy.core.usage_request import ask_for_usage
+from proxy.downstream.server import PayloadBroken
 from proxy.editing import UsageEditor
 from proxy.exchange import Editor, Exchange
 from proxy.ids import new_span_id
@@ -127,6 +128,8 @@ class _Attempt:
             amend = call.upstream.kind.amend
             if amend is not None:
                 facts = amend(call.facts, facts)
+        if exchange is not None:
+            call.request_bytes += exchange.tunnelled_bytes
         keep = self._answer(exchange)
         self._record(facts)
         # The exchange calls back into this attempt: without the cut every call would wait for the garbage collector.
@@ -141,17 +144,12 @@ class _Attempt:
             call.status = exchange.head.status
             exchange.let_go()
             if self._error is not None:
-                client.break_off()
+                client.break_off(reset=exchange.ends_with_connection)
                 return False
             return exchange.keeps_client and not exchange.in_tunnel
         if self._error is None or call.client_gone:
             return False
-        timed_out = self._error.timed_out
-        reply = Reply(
-            status=504 if timed_out else 502,
-            code="upstream_timeout" if timed_out else "upstream_unreachable",
-            message=f"provider {call.upstream.settings.name}: {self._error}",
-        )
+        reply = _reply(self._error, call.upstream.settings.name)
         call.status = reply.status
         keep = call.request.body.is_eof() and call.request.head.keeps
         client.send(
@@ -192,6 +190,7 @@ class _Attempt:
             extra_head=b"x-taximeter-call-id: %b\r\n" % call.call_id.encode("ascii"),
             watch=self._watch,
             relays_continue=self._body is None,
+            upgrades=request.upgrade,
             holds=self._asked_usage_refusal,
         )
         self._exchange = call.exchange = exchange
@@ -205,6 +204,7 @@ class _Attempt:
 
     async def _upload(self, exchange: Exchange) -> None:
         """Stream the request body until it is over or the answer is."""
+        exchange.awaits_app = True
         pump = asyncio.ensure_future(self._pump(exchange))
         await asyncio.wait({pump, exchange.done}, return_when=asyncio.FIRST_COMPLETED)
         if not pump.done():
@@ -224,10 +224,14 @@ class _Attempt:
                 await exchange.writable()
         except asyncio.CancelledError:
             raise
+        except PayloadBroken:
+            exchange.abandon(UpstreamError("the framing of the request body is malformed", phase="request"))
+            return
         except Exception as error:  # noqa: BLE001 - whatever aiohttp says of a body that broke: the request cannot go on
             exchange.abandon(UpstreamError(f"the request body broke off ({type(error).__name__})", phase="first_byte"))
             return
         call.body_complete_ns = time.monotonic_ns()
+        exchange.awaits_app = False
         if self._own_chunks and not exchange.ended:
             exchange.send_request(LAST_CHUNK)
         self._sent = not exchange.ended
@@ -300,6 +304,19 @@ class _Attempt:
             )
         lines.append(b"\r\n")
         return b"".join(lines)
+
+
+def _reply(error: UpstreamError, provider: str) -> Reply:
+    """What the app is told of a try that brought no answer."""
+    if error.phase == "request":
+        if error.timed_out:
+            return Reply(status=408, code="request_timeout", message=str(error))
+        return Reply(status=400, code="malformed_request", message=str(error))
+    return Reply(
+        status=504 if error.timed_out else 502,
+        code="upstream_timeout" if error.timed_out else "upstream_unreachable",
+        message=f"provider {provider}: {error}",
+    )
 
 
 def _mark(query: str) -> bytes:

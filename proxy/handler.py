@@ -33,6 +33,9 @@ from proxy.upstream.provider import Upstream
 _PATH_LIMIT_BYTES = 2048
 _ABANDON_S = 1.0
 """What calls that were ended get for writing their records."""
+_UNKNOWN_CODING = Reply(
+    status=501, code="unsupported_transfer_coding", message="chunked is the only transfer coding of a request body"
+)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -70,6 +73,7 @@ class Handler:
             code="body_too_large",
             message=f"the request body is larger than the limit of {settings.max_request_bytes} bytes",
         )
+        self._max_captured_bytes = settings.max_captured_bytes
         self._forwarder = Forwarder(journal, settings.max_captured_bytes)
         self._drained: asyncio.Future[None] | None = None
 
@@ -184,6 +188,9 @@ class Handler:
         """The request body when somebody has to read it; None when it streams through unread."""
         body = call.request.body
         dialect = call.route.dialect
+        if head.shared.head.values.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            # It belongs to this connection, and would have to be undone here.
+            raise Refused(_UNKNOWN_CODING)
         if dialect is None and not body.is_eof():
             return None
         data = call.request.whole_body() if body.is_eof() else await self._collect(call, head)
@@ -203,12 +210,18 @@ class Handler:
             call.request.client.send(_CONTINUE)
         pieces: list[bytes] = []
         size = 0
+        limit_s = call.upstream.settings.idle_timeout_s
         try:
-            while piece := await call.request.body.readany():
-                pieces.append(piece)
-                size += len(piece)
-                if size > self._max_request_bytes:
-                    raise Refused(self._too_large)
+            async with asyncio.timeout(limit_s) as limit:
+                while piece := await call.request.body.readany():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > self._max_request_bytes:
+                        raise Refused(self._too_large)
+                    limit.reschedule(asyncio.get_running_loop().time() + limit_s)
+        except TimeoutError as error:
+            message = f"the app sent no more of its request body for {limit_s:g} s"
+            raise Refused(Reply(status=408, code="request_timeout", message=message)) from error
         except (ConnectionError, RuntimeError) as error:
             call.client_gone = True
             raise Refused(Reply(status=400, code="client_gone", message="the app left in mid-request")) from error
@@ -220,7 +233,7 @@ class Handler:
     def _facts(self, dialect: Dialect, head: RequestHead, data: bytes) -> RequestFacts:
         coding = head.shared.content_encoding
         if coding:
-            decoder = Decoder(coding, self._max_request_bytes, self._max_request_bytes)
+            decoder = Decoder(coding, self._max_captured_bytes, self._max_captured_bytes)
             data = decoder.feed(data) + decoder.finish()
             if decoder.failed:
                 self._journal.lose(f"request_{decoder.failed}")
@@ -231,6 +244,8 @@ class Handler:
         return facts
 
     def _refuse(self, call: Call, reply: Reply) -> bool:
+        if call.client_gone:
+            return False  # nobody hears it: the call was cancelled, not refused
         call.refused = reply.code
         call.status = reply.status
         call.reasons.append(reply.code)

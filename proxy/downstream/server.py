@@ -102,7 +102,7 @@ class ClientRequest:
 class ClientConnection(RequestHandler):
     """aiohttp's connection with an ear for the flow that is on it, and a leaner loop over its requests."""
 
-    __slots__ = ("_at_boundary", "_heads", "_malformed", "_outbox", "_tunnel", "flow")
+    __slots__ = ("_at_boundary", "_body", "_heads", "_malformed", "_outbox", "_tunnel", "flow")
 
     def __init__(
         self, manager: web.Server, *, malformed: Malformed, heads: KnownHeads, outbox: Outbox, **options: Any
@@ -113,6 +113,8 @@ class ClientConnection(RequestHandler):
         self._malformed = malformed
         self._heads = heads
         self._outbox = outbox
+        self._body: StreamReader = EMPTY_PAYLOAD
+        """Of the request that was taken last."""
         self._at_boundary = True
         """Whether all bytes so far were whole requests, each in a piece of its own: then the next may be recognised."""
 
@@ -130,6 +132,8 @@ class ClientConnection(RequestHandler):
         """From now on the app's bytes go to the flow as they are."""
         self._tunnel = True
         tail, self._message_tail = self._message_tail, b""
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
         if tail and self.flow is not None:
             self.flow.on_client_data(tail)
 
@@ -149,8 +153,9 @@ class ClientConnection(RequestHandler):
         return self.transport.get_write_buffer_size() if self.transport is not None else 0
 
     def drop(self) -> None:
-        """Close at once; what the app has not taken is lost."""
+        """Close at once, with a TCP reset; what the app has not taken is lost. The flow hears that the app is gone."""
         if self.transport is not None:
+            self._reset_at_close(self.transport)
             self.transport.abort()
 
     def break_off(self, *, reset: bool = False) -> None:
@@ -162,9 +167,12 @@ class ClientConnection(RequestHandler):
         self.flow = None
         self._outbox.flush()
         if reset and self.transport is not None:
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._reset_at_close(self.transport)
         self.force_close()
+
+    @staticmethod
+    def _reset_at_close(transport: asyncio.Transport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def force_close(self) -> None:
         """Close now; what was written before still goes out."""
@@ -180,6 +188,7 @@ class ClientConnection(RequestHandler):
         if not self._at_boundary or not data:
             # No data is how aiohttp's reader wakes the parser after a pause.
             super().data_received(data)
+            self._break_body()
             return
         if len(self._messages) < _MAX_QUEUED and not self._close:
             known = self._heads.find(data)
@@ -192,6 +201,15 @@ class ClientConnection(RequestHandler):
         before = len(self._messages)
         super().data_received(data)
         self._at_boundary = len(self._messages) == before + 1 and self._learn(data, self._messages[-1][0])
+
+    def _break_body(self) -> None:
+        """Tell whoever reads a body that it is malformed: aiohttp queues that as a message behind the request."""
+        messages = self._messages
+        if not messages or isinstance(messages[-1][0], RawRequestMessage | ClientRequest):
+            return
+        body = messages[-2][1] if len(messages) > 1 else self._body
+        if not body.is_eof():
+            body.set_exception(PayloadBroken("the framing of the body is malformed"))
 
     def _learn(self, data: bytes, message: object) -> bool:
         return isinstance(message, RawRequestMessage) and self._heads.learn(data, message)
@@ -229,6 +247,7 @@ class ClientConnection(RequestHandler):
                     self._turn_down(message.exc)
                     break
                 request = ClientRequest.parsed(message, body, self)
+            self._body = body
             keep = await self._serve(handle, request)
             if not body.is_eof() and not self._force_close:
                 await self._drain_body(body)

@@ -9,7 +9,7 @@ import asyncio
 from typing import Protocol, cast
 
 from proxy.outbox import Outbox
-from proxy.upstream.framing import ChunkedBody, FramingError, ResponseHead, parse_head, split_head
+from proxy.upstream.framing import MAX_HEAD_BYTES, ChunkedBody, FramingError, ResponseHead, parse_head, split_head
 
 
 class Sink(Protocol):
@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_buffer",
         "_head",
+        "_heads_bytes",
         "_left",
         "_method",
         "_outbox",
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._buffer = b""
         self._head: ResponseHead | None = None
+        self._heads_bytes = 0
         self._body: ChunkedBody | None = None
         self._left = 0
         self._method = "GET"
@@ -81,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._sink = sink
         self._method = method
         self._head = None
+        self._heads_bytes = 0
         self.got_bytes = False
         self.write(data)
 
@@ -174,6 +177,9 @@ class Connection(asyncio.Protocol):
             data = data[end:]
             if head.status >= 200 or head.status == 101:
                 break
+            self._heads_bytes += end
+            if self._heads_bytes > MAX_HEAD_BYTES:
+                raise FramingError(f"the interim answers are longer than {MAX_HEAD_BYTES} bytes together")
             sink.on_interim(head)
         self._buffer = b""
         self._head = head

@@ -5,14 +5,15 @@ import socket
 import ssl
 from typing import Literal
 
-Phase = Literal["connect", "first_byte", "idle", "answer"]
+Phase = Literal["connect", "request", "first_byte", "idle", "answer"]
 
 
 class UpstreamError(Exception):
     """A try at a provider failed for a reason of the way, not of the answer.
 
     Attributes:
-        phase: how far it got: `connect`, `first_byte`, `idle` (silence in mid-answer), `answer` (broken in mid-answer).
+        phase: how far it got: `connect`, `request` (the app broke off or stalled in its own request), `first_byte`,
+            `idle` (silence in mid-answer), `answer` (broken in mid-answer).
         timed_out: whether a time limit of ours ended it.
     """
 

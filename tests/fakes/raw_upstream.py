@@ -84,7 +84,8 @@ async def raw_upstream(play: Play) -> AsyncIterator[RawUpstream]:
     finally:
         server.close()
         for writer in writers:
-            writer.transport.abort()
+            if not writer.transport.is_closing():
+                writer.transport.abort()
 
 
 def answers(*answers: bytes) -> Play:
