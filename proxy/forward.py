@@ -55,17 +55,20 @@ class Forwarder:
             attempt = _Attempt(self, call, head, asked, asked_usage=True)
             if await attempt.run():
                 return attempt.finish()
-            call.upstream.refuses_usage = True
-            self._losses.lose("usage_option_refused")
         attempt = _Attempt(self, call, head, body, asked_usage=False)
         await attempt.run()
-        return attempt.finish()
+        keep = attempt.finish()
+        if asked is not None and 200 <= call.status < 300:
+            # A body that is refused without the option, too, says nothing of the option.
+            call.upstream.learn_refusal(call.path, call.model_requested)
+            self._losses.lose("usage_option_refused")
+        return keep
 
     def _with_usage(self, call: Call, head: RequestHead, body: bytes | None) -> bytes | None:
         facts = call.facts
         if body is None or not facts.streaming or facts.include_usage or head.shared.content_encoding:
             return None
-        if not call.upstream.asks_usage(call.path, call.query_text):
+        if not call.upstream.asks_usage(call.path, call.query_text, call.model_requested):
             return None
         return ask_for_usage(body, facts)
 

@@ -1,6 +1,7 @@
 """A configured provider, taken apart once so that a call builds nothing that depends only on its route."""
 
 import asyncio
+from collections import OrderedDict
 from functools import lru_cache
 
 from proxy.outbox import Outbox
@@ -10,6 +11,8 @@ from proxy.upstream.pool import Origin, Pool
 
 _ROUTES_KEPT = 4096
 """Distinct (method, path) pairs whose route is remembered; paths with ids in them would grow without end."""
+_REFUSALS_KEPT = 256
+"""Distinct (path, model) pairs that are known to refuse the usage option; both are the app's words."""
 
 
 class Upstream:
@@ -27,8 +30,7 @@ class Upstream:
         key = settings.api_key
         self.billing = kind.billing(key.encode("latin-1")) if key is not None else ""
         """How calls are paid for where the operator's own key tells."""
-        self.refuses_usage = False
-        """Learned: it answered that it does not know `stream_options`; it is not asked for usage again."""
+        self._refusals: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.route = lru_cache(_ROUTES_KEPT)(kind.route)
         self.credential = lru_cache(_ROUTES_KEPT)(self._credential)
 
@@ -40,8 +42,18 @@ class Upstream:
         key = self.settings.api_key
         return None if key is None else self.kind.credential(path, key)
 
-    def asks_usage(self, path: str, query: str) -> bool:
-        """Whether a stream on this path may be asked for usage on the app's behalf."""
-        if self.refuses_usage or self.settings.inject_usage is False or self.kind.injects_usage is None:
+    def asks_usage(self, path: str, query: str, model: str) -> bool:
+        """Whether a stream of this model on this path may be asked for usage on the app's behalf."""
+        if self.settings.inject_usage is False or self.kind.injects_usage is None:
             return False
-        return self.kind.injects_usage(path, query)
+        return (path, model) not in self._refusals and self.kind.injects_usage(path, query)
+
+    def learn_refusal(self, path: str, model: str) -> None:
+        """Remember that this model does not know `stream_options` on this path: it is not asked for usage again.
+
+        By model, for there is a gateway behind many a provider: what one of its backends does not know says nothing of
+        the others, and nobody may switch metering off for all by calling the least able of them.
+        """
+        self._refusals[path, model] = None
+        if len(self._refusals) > _REFUSALS_KEPT:
+            self._refusals.popitem(last=False)

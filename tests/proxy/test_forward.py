@@ -325,3 +325,20 @@ async def test_another_400_after_the_usage_option_reaches_the_app_as_it_is():
 
         assert got.endswith(body)
         assert len(upstream.requests) == 1
+
+
+async def test_a_body_that_is_refused_without_the_usage_option_too_says_nothing_of_the_option():
+    body = b'{"error":{"message":"Unknown parameter: stream_options.bogus","type":"invalid_request_error"}}'
+    answer = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    async with raw_upstream(answers(answer)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        got = await worker.exchange(post(CHAT, b'{"model":"m","stream":true,"stream_options":{"bogus":1}}'))
+        await worker.exchange(post(CHAT, b'{"model":"m","stream":true}'))
+
+        assert got.endswith(body)
+        first, _, second, *_ = upstream.requests
+        assert b"include_usage" in first
+        assert b"include_usage" in second
+        assert "usage_option_refused" not in worker.journal.losses

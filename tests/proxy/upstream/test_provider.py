@@ -1,0 +1,65 @@
+"""What outlives the calls of a provider is bounded, and what it learned holds for no more than it was learned from."""
+
+import asyncio
+
+import pytest
+
+from proxy.outbox import Outbox
+from proxy.providers import find_provider
+from proxy.upstream.provider import Upstream
+from tests.fakes.settings import provider
+
+CHAT = "/v1/chat/completions"
+
+
+def upstream(kind: str = "openai", **more: object) -> Upstream:
+    loop = asyncio.get_running_loop()
+    return Upstream(provider("p", "https://llm.example", kind, **more), find_provider(kind), loop, Outbox(loop))
+
+
+async def test_usage_is_asked_for_where_the_kind_of_provider_takes_the_option():
+    assert upstream().asks_usage(CHAT, "", "m")
+    assert not upstream().asks_usage("/v1/responses", "", "m")
+    assert not upstream("openrouter").asks_usage(CHAT, "", "m")
+    assert not upstream("azure").asks_usage("/openai/deployments/d/chat/completions", "api-version=2023-05-15", "m")
+
+
+async def test_the_operator_can_switch_asking_off():
+    assert not upstream(inject_usage=False).asks_usage(CHAT, "", "m")
+
+
+async def test_a_refusal_of_one_model_on_one_path_says_nothing_of_others():
+    one = upstream()
+
+    one.learn_refusal(CHAT, "old")
+
+    assert not one.asks_usage(CHAT, "", "old")
+    assert one.asks_usage(CHAT, "", "new")
+    assert one.asks_usage("/beta/chat/completions", "", "old")
+
+
+async def test_refusals_are_bounded_the_oldest_go_first():
+    one = upstream()
+
+    for number in range(10_000):
+        one.learn_refusal(CHAT, f"m{number}")
+
+    assert one.asks_usage(CHAT, "", "m0")
+    assert not one.asks_usage(CHAT, "", "m9999")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "credential"),
+    [
+        ("openai", CHAT, ("authorization", "Bearer sk-1")),
+        ("anthropic", "/v1/messages", ("x-api-key", "sk-1")),
+        ("anthropic", CHAT, ("authorization", "Bearer sk-1")),
+    ],
+)
+async def test_the_operator_s_key_goes_where_the_path_wants_it(kind: str, path: str, credential: tuple[str, str]):
+    assert upstream(kind, api_key="sk-1").credential(path) == credential
+    assert upstream(kind).credential(path) is None
+
+
+async def test_what_is_printed_of_a_provider_holds_no_key():
+    assert "sk-1" not in repr(upstream(api_key="sk-1"))
