@@ -108,7 +108,10 @@ def parse_head(raw: bytes, *, method: str) -> ResponseHead:
         lengths, codings, content_type, content_encoding, relayed, keep_alive = _sort(raw, old=old)
     status = int(matched[2])
     framing, length = _body_framing(status, method, lengths, codings)
-    if framing == "chunked" and lengths:
+    if framing == "none" and (codings or any(length != b"0" for length in lengths)):
+        # A server that sends the body it announces to HEAD or 204 after all: it would be taken for the next answer.
+        keep_alive = False
+    if framing == "chunked" and (lengths or old):
         # RFC 9112 6.1: a proxy may repair this: trust the coding, take the length away, do not reuse the connection.
         relayed = _without(relayed, {b"content-length"})
         keep_alive = False

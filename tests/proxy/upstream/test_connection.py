@@ -103,22 +103,25 @@ async def test_the_same_is_heard_byte_by_byte(connection: Connection):
 
 
 @pytest.mark.parametrize(
-    ("method", "answer"),
+    ("method", "answer", "kept"),
     [
-        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
-        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
-        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
-        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ("HEAD", b"HTTP/1.1 200 OK\r\n\r\n", True),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", False),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", False),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
     ],
 )
-async def test_an_answer_without_a_body_ends_with_its_head(connection: Connection, method: str, answer: bytes):
+async def test_an_answer_without_a_body_ends_with_its_head(
+    connection: Connection, method: str, answer: bytes, kept: bool
+):
     sink = Script()
     connection.begin(sink, method, b"")
 
     connection.data_received(answer)
 
     assert sink.heard[-1] == "end"
-    assert connection.reusable
+    assert connection.reusable is kept
 
 
 async def test_a_body_until_close_ends_with_the_connection(connection: Connection):

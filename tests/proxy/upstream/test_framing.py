@@ -135,6 +135,28 @@ def test_a_connection_is_kept_only_when_the_answer_allows_it(raw: bytes, kept: b
     assert parsed.relayed.startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.parametrize(
+    ("method", "raw", "kept"),
+    [
+        ("HEAD", head(), True),
+        ("HEAD", head("Content-Length: 0"), True),
+        ("HEAD", head("Content-Length: 10"), False),
+        ("HEAD", head("Transfer-Encoding: chunked"), False),
+        ("GET", head("Content-Length: 10", status="HTTP/1.1 204 No Content"), False),
+        ("GET", head("Content-Length: 0", status="HTTP/1.1 204 No Content"), True),
+    ],
+)
+def test_a_body_that_is_announced_where_none_may_come_costs_the_connection(method: str, raw: bytes, kept: bool):
+    # A server that sends it after all would have it taken for the answer to the next call.
+    assert parse_head(raw, method=method).keep_alive is kept
+
+
+def test_chunks_of_an_http_1_0_server_cost_the_connection():
+    raw = head("Transfer-Encoding: chunked", "Connection: keep-alive", status="HTTP/1.0 200 OK")
+
+    assert not parse_head(raw, method="GET").keep_alive
+
+
 def test_a_switch_of_protocols_is_passed_on_whole():
     raw = head("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: x", status="HTTP/1.1 101 Switching")
 
