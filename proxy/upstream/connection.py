@@ -114,7 +114,8 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another call may go over this connection now."""
-        return not self.closed and self._sink is None and not self._buffer
+        # With bytes of the last request still to be sent the next one would have to wait for them, perhaps for ever.
+        return not (self.closed or self._sink is not None or self._buffer or self.write_paused)
 
     # asyncio.Protocol
 

@@ -213,3 +213,14 @@ async def test_the_sink_hears_when_the_provider_takes_bytes_again(connection: Co
 
     assert sink.heard == ["writable"]
     assert not connection.write_paused
+
+
+async def test_a_connection_that_still_has_a_request_to_send_carries_no_other(connection: Connection):
+    sink = Script()
+    connection.begin(sink, "POST", b"much")
+
+    connection.pause_writing()
+    connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    assert sink.heard[-1] == "end"
+    assert not connection.reusable
