@@ -38,8 +38,8 @@ class KnownHead:
         """The request target as it was sent."""
         self.http10: bool = message.version < _HTTP_1_1
         """Whether the app speaks HTTP/1.0 and understands no chunks."""
-        self.keeps: bool = not (message.should_close or self.http10)
-        """Whether the app's connection stays open for another call."""
+        self.keeps: bool = not (message.should_close or self.http10 or message.upgrade)
+        """Whether the app's connection stays open for another call; what follows an upgrade is no request."""
         self.fields = tuple(field for field in message.raw_headers if field[0].lower() not in VARYING)
         """The header fields, less those that vary."""
         self.constant: Headers = [field for field in varying_of(message) if field[0] not in _CUT]

@@ -85,7 +85,8 @@ class ClientRequest:
     def parsed(cls, message: RawRequestMessage, body: StreamReader, client: "ClientConnection") -> Self:
         """A request that aiohttp has parsed."""
         request = cls(KnownHead(message), varying_of(message), body, client)
-        request.upgrade = message.upgrade
+        # Whoever got an HTTP/2 connection through here could make calls on it that nobody meters.
+        request.upgrade = message.upgrade and message.headers.get("Upgrade", "").lower() == "websocket"
         return request
 
     def whole_body(self) -> bytes:
