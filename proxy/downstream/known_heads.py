@@ -3,7 +3,7 @@
 An app sends the same head with every call, but for its length and its trace. Parsing such a head again costs more
 than anything else that the proxy does for a small call (16 of 70 us), and gives the same result. So a head that aiohttp
 has parsed once is remembered by its bytes, less the digits of `Content-Length` and the value of `traceparent`; only
-what is a whole request of such bytes is recognised, everything else goes to the parser.
+what begins with such bytes and holds no more than one request is recognised, everything else goes to the parser.
 """
 
 import re
@@ -20,6 +20,8 @@ _CUT = frozenset({b"content-length", b"traceparent"})
 _REMEMBERED = 1024
 """Different apps, keys and paths; at a kilobyte or two each."""
 _LARGEST_BYTES = 8192
+LARGEST_ARRIVING_BYTES = 1024 * 1024
+"""A longer rest of a body goes through the parser, which can stop the app from sending faster than is read."""
 _LONGEST_LENGTH = 9
 _TRACEPARENT = b"\r\ntraceparent: "
 _TRACEPARENT_VALUE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\r\n")
@@ -57,29 +59,35 @@ class KnownHeads:
     def __len__(self) -> int:
         return len(self._heads)
 
-    def find(self, data: bytes) -> tuple[KnownHead, Headers, bytes] | None:
-        """The head of a whole request, its varying fields and its body; None for everything that has to be parsed."""
+    def find(self, data: bytes) -> tuple[KnownHead, Headers, bytes, int] | None:
+        """The head of a request, its varying fields, its body and how many bytes of that are yet to come.
+
+        None for everything that has to be parsed.
+        """
         apart = _take_apart(data)
         if apart is None:
             return None
-        key, varying, body = apart
+        key, varying, body, missing_bytes = apart
         head = self._heads.get(key)
         if head is None:
             return None
-        return head, varying + head.constant if head.constant else varying, body
+        return head, varying + head.constant if head.constant else varying, body, missing_bytes
 
-    def learn(self, data: bytes, message: RawRequestMessage) -> bool:
-        """Remember the head of a request that was parsed; False when `data` was not exactly one whole request."""
+    def learn(self, data: bytes, message: RawRequestMessage) -> int:
+        """Remember the head of a request that was parsed out of `data`.
+
+        Gives the number of bytes of its body that are yet to come, or -1 where that cannot be told.
+        """
         apart = _take_apart(data)
         if apart is None or message.chunked or message.upgrade or message.method == "CONNECT":
-            return False
+            return -1
         if len(apart[1]) != sum(name in _CUT for name, _ in varying_of(message)):
-            return False  # spelled in a way that is not cut out
+            return -1  # spelled in a way that is not cut out
         if len(data) - len(apart[2]) <= _LARGEST_BYTES:
             self._heads[apart[0]] = KnownHead(message)
             if len(self._heads) > _REMEMBERED:
                 self._heads.popitem(last=False)
-        return True
+        return apart[3]
 
 
 def varying_of(message: RawRequestMessage) -> Headers:
@@ -87,8 +95,8 @@ def varying_of(message: RawRequestMessage) -> Headers:
     return [(name, field[1]) for field in message.raw_headers if (name := field[0].lower()) in VARYING]
 
 
-def _take_apart(data: bytes) -> tuple[bytes, Headers, bytes] | None:
-    """Key, varying fields and body of what may be one whole request; None for anything else."""
+def _take_apart(data: bytes) -> tuple[bytes, Headers, bytes, int] | None:
+    """Key, varying fields, body and its missing bytes of what may be one request; None for anything else."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4:
         return None
@@ -107,7 +115,8 @@ def _take_apart(data: bytes) -> tuple[bytes, Headers, bytes] | None:
         length = int(digits)
         varying.append((b"content-length", digits))
         head = head[:at] + head[stop:]
-    if len(data) - end != length:
+    missing_bytes = end + length - len(data)
+    if missing_bytes and not 0 < missing_bytes < LARGEST_ARRIVING_BYTES:
         return None
     at = head.find(_TRACEPARENT)
     if at >= 0:
@@ -117,4 +126,4 @@ def _take_apart(data: bytes) -> tuple[bytes, Headers, bytes] | None:
         stop = at + _TRACEPARENT_BYTES
         varying.append((b"traceparent", head[at:stop]))
         head = head[:at] + head[stop:]
-    return head, varying, data[end:]
+    return head, varying, data[end:], missing_bytes

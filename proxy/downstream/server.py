@@ -18,6 +18,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.core.headers import Headers
+from proxy.downstream.arriving_body import ArrivingBody, Body
 from proxy.downstream.known_heads import KnownHead, KnownHeads, varying_of
 from proxy.outbox import Outbox
 
@@ -64,7 +65,7 @@ class ClientRequest:
 
     __slots__ = ("_whole", "body", "client", "head", "upgrade", "varying")
 
-    def __init__(self, head: KnownHead, varying: Headers, body: StreamReader, client: "ClientConnection") -> None:
+    def __init__(self, head: KnownHead, varying: Headers, body: Body, client: "ClientConnection") -> None:
         self.head = head
         self.varying = varying
         """The header fields that differ from call to call, names in lower case."""
@@ -103,7 +104,7 @@ class ClientRequest:
 class ClientConnection(RequestHandler):
     """aiohttp's connection with an ear for the flow that is on it, and a leaner loop over its requests."""
 
-    __slots__ = ("_at_boundary", "_body", "_heads", "_malformed", "_outbox", "_tunnel", "flow")
+    __slots__ = ("_arriving", "_body", "_heads", "_malformed", "_outbox", "_owed_bytes", "_tunnel", "flow")
 
     def __init__(
         self, manager: web.Server, *, malformed: Malformed, heads: KnownHeads, outbox: Outbox, **options: Any
@@ -114,10 +115,13 @@ class ClientConnection(RequestHandler):
         self._malformed = malformed
         self._heads = heads
         self._outbox = outbox
-        self._body: StreamReader = EMPTY_PAYLOAD
+        self._body: Body = EMPTY_PAYLOAD
         """Of the request that was taken last."""
-        self._at_boundary = True
-        """Whether all bytes so far were whole requests, each in a piece of its own: then the next may be recognised."""
+        self._arriving: ArrivingBody | None = None
+        """The body that the app is sending, of a request that was recognised."""
+        self._owed_bytes = 0
+        """What the parser has yet to get of a body: 0 between two requests, where the next may be recognised; -1 when
+        nobody knows, and then for good."""
 
     @property
     def writing_stopped(self) -> bool:
@@ -186,22 +190,46 @@ class ClientConnection(RequestHandler):
             if self.flow is not None:
                 self.flow.on_client_data(data)
             return
-        if not self._at_boundary or not data:
+        if self._arriving is not None:
+            data = self._feed(self._arriving, data)
+            if not data:
+                return
+        if self._owed_bytes or not data:
             # No data is how aiohttp's reader wakes the parser after a pause.
+            if self._owed_bytes > 0:
+                self._owed_bytes = max(-1, self._owed_bytes - len(data))
             super().data_received(data)
             self._break_body()
             return
         if len(self._messages) < _MAX_QUEUED and not self._close:
             known = self._heads.find(data)
             if known is not None:
-                self._messages.append((cast("Any", ClientRequest.whole(*known, self)), EMPTY_PAYLOAD))
-                waiter = self._waiter
-                if waiter is not None and not waiter.done():
-                    waiter.set_result(None)
+                self._queue(*known)
                 return
         before = len(self._messages)
         super().data_received(data)
-        self._at_boundary = len(self._messages) == before + 1 and self._learn(data, self._messages[-1][0])
+        self._owed_bytes = self._learn(data, self._messages[-1][0]) if len(self._messages) == before + 1 else -1
+
+    def _queue(self, head: KnownHead, varying: Headers, body: bytes, missing_bytes: int) -> None:
+        """A request that was recognised takes its turn."""
+        if missing_bytes:
+            self._arriving = ArrivingBody(body, missing_bytes, self._loop)
+            request = ClientRequest(head, varying, self._arriving, self)
+        else:
+            request = ClientRequest.whole(head, varying, body, self)
+        self._messages.append((cast("Any", request), cast("Any", request.body)))
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _feed(self, body: ArrivingBody, data: bytes) -> bytes:
+        """Give the body what belongs to it; what is over is of the next request."""
+        missing_bytes = body.missing_bytes
+        mine = data if len(data) <= missing_bytes else data[:missing_bytes]
+        body.feed(mine)
+        if body.is_eof():
+            self._arriving = None
+        return data[len(mine) :]
 
     def _break_body(self) -> None:
         """Tell whoever reads a body that it is malformed: aiohttp queues that as a message behind the request."""
@@ -212,8 +240,8 @@ class ClientConnection(RequestHandler):
         if not body.is_eof():
             body.set_exception(PayloadBroken("the framing of the body is malformed"))
 
-    def _learn(self, data: bytes, message: object) -> bool:
-        return isinstance(message, RawRequestMessage) and self._heads.learn(data, message)
+    def _learn(self, data: bytes, message: object) -> int:
+        return self._heads.learn(data, message) if isinstance(message, RawRequestMessage) else -1
 
     def resume_writing(self) -> None:
         """Called by the loop."""
@@ -296,7 +324,7 @@ class ClientConnection(RequestHandler):
         else:
             self.send(self._malformed(400, "the request is not valid HTTP/1.1"))
 
-    async def _drain_body(self, body: StreamReader) -> None:
+    async def _drain_body(self, body: Body) -> None:
         """Take what is left of a request that was answered early, so that the app reads the answer, not a reset."""
         with suppress(TimeoutError, ConnectionError, PayloadBroken):
             async with asyncio.timeout(_LINGER_S):

@@ -188,6 +188,43 @@ async def test_a_known_head_that_comes_in_parts_is_parsed(cut: int):
         assert [request.partition(b"\r\n\r\n")[2] for request in upstream.requests] == [b"body"] * 4
 
 
+async def test_a_known_head_with_a_long_body_in_pieces_and_the_next_request_behind_it():
+    def long(number: int) -> bytes:
+        body = b"%d" % number * 200_000
+        return b"POST /p/v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        async with asyncio.timeout(20):
+            for number in (1, 2, 3):
+                writer.write(long(number))
+                await reader.readuntil(b"\r\n\r\nok")
+            writer.write(long(4) + long(5) + long(6))
+            for _ in range(3):
+                await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+        got = [request.partition(b"\r\n\r\n")[2] for request in upstream.requests]
+        assert [(len(body), set(body)) for body in got] == [(200_000, {ord(str(n))}) for n in (1, 2, 3, 4, 5, 6)]
+
+
+async def test_an_app_that_leaves_in_the_body_of_a_known_head_is_recorded():
+    whole = b"POST /p/v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        async with asyncio.timeout(5):
+            for _ in range(2):
+                writer.write(whole)
+                await reader.readuntil(b"\r\n\r\nok")
+            writer.write(whole[:-1])
+            await until(lambda: len(worker.journal.opened) == 2)
+            writer.close()
+            calls = await worker.journal.calls(3)
+
+        assert (calls[2].outcome, calls[2].client_gone) == ("cancelled", True)
+        assert len(upstream.requests) == 2
+
+
 async def test_no_secret_is_in_a_record():
     async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url, "gemini")) as worker:
         await worker.exchange(
