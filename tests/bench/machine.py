@@ -62,6 +62,8 @@ def make_least_urgent(pid: int) -> None:
     for thread in threads(pid):
         with contextlib.suppress(OSError):  # a thread may have ended since
             os.setpriority(os.PRIO_PROCESS, thread, LEAST_URGENT)
+            # Whoever else wakes up on the core gets it at once: on a third core there would be nothing to wait for.
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def hold_still(pids: Iterable[int]) -> None:
