@@ -163,11 +163,11 @@ class Exchange:
         connection.begin(self, method, data)
 
     def send_request(self, data: bytes) -> None:
-        """Send further bytes of the request; while they flow the first byte of the answer may take its time."""
-        if self._connection is not None:
+        """Send further bytes of the request; while they flow the answer may take its time, begun or not."""
+        if self._connection is not None and not self.ended:
             self._connection.write(data)
-            if self.head is None:
-                self.deadline_s = self._loop.time() + self._first_byte_limit_s
+            limit_s = self._first_byte_limit_s if self.head is None else self._idle_limit_s
+            self.deadline_s = self._loop.time() + limit_s
 
     def spoil(self) -> None:
         """The request will not be completed: its connection cannot carry another."""
