@@ -11,6 +11,7 @@ from proxy.place import Place
 from proxy.upstream.errors import UpstreamError
 
 _NO_FACTS = RequestFacts()
+_END_MARKERS = frozenset({"done_marker", "message_stop"})
 _NO_TRACE = TraceIds(trace_id="", span_id="")
 
 
@@ -184,7 +185,8 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
     """The row of one attempt, from what was seen of it."""
     head = exchange.head if exchange is not None else None
     kind = call.upstream.kind
-    outcome, judged = _judge(call, head.status if head is not None else 0, facts, error)
+    left_early = call.client_gone and not _had_answer(exchange, facts)
+    outcome, judged = _judge(call, head.status if head is not None else 0, facts, error, left_early=left_early)
     first_byte_ns = exchange.first_byte_ns if exchange is not None else 0
     first_content_ns = exchange.first_content_ns if exchange is not None else 0
     return AttemptRecord(
@@ -219,7 +221,20 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
     )
 
 
-def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError | None) -> tuple[str, ErrorFacts | None]:
+def _had_answer(exchange: Exchange | None, facts: ResponseFacts) -> bool:
+    """Whether there was nothing more to come for an app that has left.
+
+    SDKs close a stream at its end marker, and do not wait for the end of its framing; a tunnel ends when either side
+    leaves it.
+    """
+    if exchange is None or exchange.head is None:
+        return False
+    return exchange.complete or exchange.in_tunnel or facts.stream_end in _END_MARKERS
+
+
+def _judge(
+    call: Call, status: int, facts: ResponseFacts, error: UpstreamError | None, *, left_early: bool
+) -> tuple[str, ErrorFacts | None]:
     """Outcome and judged error of an attempt: what the provider said first, then what happened to the connection."""
     seen = facts.error
     if seen is not None:
@@ -228,7 +243,7 @@ def _judge(call: Call, status: int, facts: ResponseFacts, error: UpstreamError |
         return ("broken" if status else "error"), judge(
             ErrorSeen(status=status, message=str(error), in_stream=status > 0), _way_class(error)
         )
-    if call.client_gone:
+    if left_early:
         gone = ErrorSeen(status=status, message="the app closed the connection", in_stream=status > 0)
         return "cancelled", judge(gone, "cancelled_by_client")
     if status >= 400:

@@ -76,7 +76,7 @@ class Exchange:
         "_watch",
         "awaits_app",
         "broken_off",
-        "continued",
+        "complete",
         "deadline_s",
         "done",
         "ended",
@@ -129,7 +129,7 @@ class Exchange:
         """Whether it was the provider who ended it before its time."""
         self.awaits_app = False
         """Whether the app still has to send of its request body; set by whoever sends it on."""
-        self.continued = False
+        self.complete = False
         self.deadline_s = float("inf")
         self.first_byte_ns = 0
         self._unsent_head = b""
@@ -188,10 +188,8 @@ class Exchange:
 
     def on_interim(self, head: ResponseHead) -> None:
         """Pass on what an HTTP/1.1 app can understand; `100` only to an app that waits for it."""
-        if head.status == 100:
-            self.continued = True
-            if not self._relays_continue:
-                return
+        if head.status == 100 and not self._relays_continue:
+            return
         if not self._http10:
             self._client.send(head.relayed + b"\r\n")
 
@@ -246,6 +244,7 @@ class Exchange:
             self._send_framed(self._editor.finish())
         if self._relay == "own_chunks":
             self._send(LAST_CHUNK)
+        self.complete = True
         self._end(None)
 
     def on_broken(self, error: Exception) -> None:

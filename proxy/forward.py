@@ -127,7 +127,7 @@ class _Attempt:
         call, exchange = self._call, self._exchange
         facts = ResponseFacts()
         if exchange is not None and exchange.observer is not None:
-            facts = exchange.observer.finish(clean=exchange.error is None and not call.client_gone)
+            facts = exchange.observer.finish(clean=exchange.complete)
             amend = call.upstream.kind.amend
             if amend is not None:
                 facts = amend(call.facts, facts)
@@ -256,7 +256,7 @@ class _Attempt:
     def _refused_usage(self, exchange: Exchange) -> bool:
         if not exchange.holding or exchange.observer is None or self._call.client_gone:
             return False
-        facts = exchange.observer.finish(clean=exchange.error is None)
+        facts = exchange.observer.finish(clean=exchange.complete)
         message = facts.error.message if facts.error is not None else None
         if not message or not any(word in message for word in _USAGE_WORDS):
             return False

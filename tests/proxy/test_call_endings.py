@@ -1,0 +1,131 @@
+"""How a call ended, told over real sockets: nobody is blamed who did his part."""
+
+import asyncio
+
+import pytest
+
+from tests.fakes.raw_requests import ASKS_STREAM, CHAT, FILES, OK, get, post
+from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
+from tests.fakes.running_worker import running_worker
+from tests.fakes.settings import provider
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+WORD = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
+LAST_WORD = (
+    b'data: {"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    b'data: {"id":"x","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
+)
+DONE = b"data: [DONE]\n\n"
+MESSAGE = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"x","model":"m","usage":{"input_tokens":3}}}\n\n'
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}\n\n'
+)
+MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def chunked(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def says_and_waits(*pieces: bytes):
+    """A provider that says so much and then waits for the other side to leave."""
+
+    async def play(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.say(*pieces)
+        await conversation.gone()
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("path", "events", "marker"),
+    [(CHAT, WORD + LAST_WORD, DONE), (b"/p/v1/messages", MESSAGE, MESSAGE_STOP)],
+    ids=["openai", "anthropic"],
+)
+async def test_an_app_that_closes_a_stream_at_its_end_marker_had_its_answer(path: bytes, events: bytes, marker: bytes):
+    play = says_and_waits(STREAM + chunked(events + marker))
+    kind = "openai_compatible"
+    async with raw_upstream(play) as upstream, running_worker(provider("p", upstream.url, kind)) as worker:
+        reader, writer = await worker.connect()
+        writer.write(post(path, ASKS_STREAM))
+        async with asyncio.timeout(5):
+            await reader.readuntil(marker)
+            writer.close()
+            (call,) = await worker.journal.calls(1)
+
+        assert (call.outcome, call.error_class, call.client_gone) == ("ok", None, True)
+        assert (call.attempts[0].usage.input_tokens, call.attempts[0].usage.output_tokens) == (3, 2)
+
+
+async def test_an_app_that_closes_a_stream_before_its_end_has_cancelled_it():
+    play = says_and_waits(STREAM + chunked(WORD))
+    async with raw_upstream(play) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        writer.write(post(CHAT, ASKS_STREAM))
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"hi")
+            writer.close()
+            (call,) = await worker.journal.calls(1)
+
+        assert (call.outcome, call.error_class, call.status) == ("cancelled", "cancelled_by_client", 200)
+        assert call.client_gone
+        assert call.attempts[0].error is not None
+        assert call.attempts[0].error.fault == "client"
+
+
+async def test_a_tunnel_that_the_app_leaves_came_to_an_ordinary_end():
+    play = says_and_waits(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    async with raw_upstream(play) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        writer.write(get(b"/p/v1/realtime", b"Connection: Upgrade", b"Upgrade: websocket", close=False))
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            (call,) = await worker.journal.calls(1)
+
+        assert (call.outcome, call.error_class, call.status) == ("ok", None, 101)
+
+
+@pytest.mark.parametrize("path", [CHAT, FILES], ids=["read", "streamed"])
+async def test_an_app_that_leaves_in_mid_request_has_seen_no_status(path: bytes):
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        _, writer = await worker.connect()
+        writer.write(post(path, b"x" * 100)[:-50])
+        writer.close()
+        (call,) = await worker.journal.calls(1)
+
+        assert (call.outcome, call.error_class, call.status) == ("cancelled", "cancelled_by_client", 0)
+        assert call.client_gone
+
+
+async def test_the_time_to_the_first_token_is_that_of_streams():
+    whole = b'{"id":"x","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}'
+    play = answers(
+        STREAM + chunked(WORD + LAST_WORD + DONE) + b"0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(whole), whole),
+    )
+    async with raw_upstream(play) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        await worker.exchange(post(CHAT, ASKS_STREAM))
+        await worker.exchange(post(CHAT, b'{"model":"m"}'))
+
+        stream, body = worker.journal.closed
+        assert stream.attempts[0].ttft_ns is not None
+        assert stream.attempts[0].ttfb_ns is not None
+        assert 0 < stream.attempts[0].ttfb_ns <= stream.attempts[0].ttft_ns <= stream.attempts[0].duration_ns
+        assert body.attempts[0].ttft_ns is None
+        for call in (stream, body):
+            assert 0 <= call.overhead_ns <= call.duration_ns - call.attempts[0].duration_ns
+
+
+async def test_what_was_opened_is_what_is_closed():
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        await worker.exchange(post(CHAT, ASKS_STREAM, b"x-taximeter-team: search"))
+
+        (opened,), (closed,) = worker.journal.opened, worker.journal.closed
+        shared = (
+            "call_id", "started_at_ns", "trace", "caller", "provider", "dialect", "operation", "method", "path",
+            "model_requested", "max_output_tokens", "streaming", "billable", "request_bytes",
+        )  # fmt: skip
+        assert [getattr(opened, name) for name in shared] == [getattr(closed, name) for name in shared]
+        assert closed.caller.team == "search"
