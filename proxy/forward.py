@@ -270,6 +270,8 @@ class _Attempt:
     def _editor(self, head: ResponseHead) -> Editor | None:
         if not self._asked_usage or head.status >= 300 or head.content_type != "text/event-stream":
             return None
+        if head.framing == "none":
+            return None  # the end of a compressed nothing would be a body where none may be
         if not can_code(head.content_encoding):
             self._changes.append("usage_left_in")
             return None

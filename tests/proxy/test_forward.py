@@ -342,3 +342,12 @@ async def test_a_body_that_is_refused_without_the_usage_option_too_says_nothing_
         assert b"include_usage" in first
         assert b"include_usage" in second
         assert "usage_option_refused" not in worker.journal.losses
+
+
+async def test_an_answer_without_a_body_stays_without_one():
+    answer = b"HTTP/1.1 204 No Content\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n"
+    async with raw_upstream(answers(answer)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        got = await worker.exchange(post(CHAT, b'{"model":"m","stream":true}'))
+
+        assert got.startswith(b"HTTP/1.1 204 ")
+        assert got.endswith(b"\r\n\r\n")
