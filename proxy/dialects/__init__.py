@@ -14,10 +14,3 @@ DIALECTS: tuple[Dialect, ...] = (
     MINIMAX_NATIVE,
     GEMINI_GENERATE,
 )
-
-_BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
-
-
-def dialect_named(name: str) -> Dialect | None:
-    """The dialect of this name (`openai.chat` ...), or None when there is none."""
-    return _BY_NAME.get(name)

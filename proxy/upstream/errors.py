@@ -31,7 +31,9 @@ def connect_failure(error: Exception, host: str, port: int, limit_s: float) -> U
     if isinstance(error, ssl.SSLCertVerificationError):
         return UpstreamError(f"the TLS certificate of {where} is not accepted: {error.verify_message}", phase="connect")
     if isinstance(error, ssl.SSLError):
-        return UpstreamError(f"TLS with {where} failed: {error.reason or 'handshake failure'}", phase="connect")
+        return UpstreamError(
+            f"TLS with {where} failed: {getattr(error, 'reason', None) or 'handshake failure'}", phase="connect"
+        )
     if isinstance(error, socket.gaierror):
         return UpstreamError(f"the address of {host} cannot be found: {error.strerror}", phase="connect")
     if isinstance(error, OSError):

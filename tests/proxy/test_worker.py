@@ -1,0 +1,37 @@
+"""A worker takes calls on its port, shares it with others, and lets go of everything when it stops."""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.fakes.raw_upstream import answers, raw_upstream
+from tests.fakes.running_worker import running_worker
+from tests.fakes.settings import provider
+
+GET = b"GET /p/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def test_two_workers_share_one_port():
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as one:
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+        listening.bind(("127.0.0.1", one.port))
+
+        listening.close()
+        assert (await one.exchange(GET)).endswith(b"ok")
+
+
+async def test_a_stopped_worker_has_closed_its_port_and_its_connections():
+    async with raw_upstream(answers(OK)) as upstream:
+        async with running_worker(provider("p", upstream.url)) as worker:
+            reader, writer = await worker.connect()
+            writer.write(GET.replace(b"Connection: close\r\n", b""))
+            await reader.readuntil(b"\r\n\r\nok")
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await worker.connect()
