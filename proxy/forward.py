@@ -76,6 +76,10 @@ class Forwarder:
         """A watcher for one answer."""
         return Observer(call.route.dialect, head, self._max_captured_bytes, self._losses.lose)
 
+    def lose(self, reason: str) -> None:
+        """Count a loss."""
+        self._losses.lose(reason)
+
 
 class _Attempt:
     """One try at the target, with its request bytes, its exchange and its row."""
@@ -125,19 +129,27 @@ class _Attempt:
     def finish(self) -> bool:
         """Record the attempt and settle what the app sees; returns whether its connection can go on."""
         call, exchange = self._call, self._exchange
-        facts = ResponseFacts()
-        if exchange is not None and exchange.observer is not None:
-            facts = exchange.observer.finish(clean=exchange.complete)
-            amend = call.upstream.kind.amend
-            if amend is not None:
-                facts = amend(call.facts, facts)
+        keep = self._answer(exchange)
         if exchange is not None:
             call.request_bytes += exchange.tunnelled_bytes
-        keep = self._answer(exchange)
-        self._record(facts)
+        self._record(self._facts(exchange))
         # The exchange calls back into this attempt: without the cut every call would wait for the garbage collector.
         self._exchange = call.exchange = None
         return keep
+
+    def _facts(self, exchange: Exchange | None) -> ResponseFacts:
+        """What the answer said of itself, in the provider's own sense of it."""
+        if exchange is None or exchange.observer is None:
+            return ResponseFacts()
+        facts = exchange.observer.finish(clean=exchange.complete)
+        amend = self._call.upstream.kind.amend
+        if amend is None:
+            return facts
+        try:
+            return amend(self._call.facts, facts)
+        except Exception:  # noqa: BLE001 - a bug in a provider's rule must not cost the record; it is counted instead
+            self._owner.lose("amend_failed")
+            return facts
 
     def _answer(self, exchange: Exchange | None) -> bool:
         """What the app gets where the provider's bytes did not do: an answer of our own, or a break."""

@@ -94,19 +94,28 @@ class Handler:
         call.trace = head.trace(call_id, new_span_id())
         request.client.flow = call
         self.calls.add(call)
-        keep = False
         try:
-            keep = await self._walk(call, head)
+            return await self._walk_to_the_end(call, head)
+        except Exception:
+            if call.status:
+                # A mistake of ours behind the answer: an apology would be taken for the answer to the next request.
+                request.client.break_off()
+            raise
+
+    async def _walk_to_the_end(self, call: Call, head: RequestHead) -> bool:
+        """Answer a call and record it, however it goes; gives whether its connection can carry another."""
+        client = call.request.client
+        try:
+            return await self._walk(call, head)
         except Refused as refused:
-            keep = self._refuse(call, refused.reply)
+            return self._refuse(call, refused.reply)
         finally:
             self.calls.discard(call)
             if self._drained is not None and not self.calls and not self._drained.done():
                 self._drained.set_result(None)
-            if request.client.flow is call:
-                request.client.flow = None
+            if client.flow is call:
+                client.flow = None
             self._journal.close_call(call.closed())
-        return keep
 
     def _turn_away(self, request: ClientRequest, call_id: str, reply: Reply) -> bool:
         """Refuse what names no provider of ours; it is a call all the same, and on the books."""

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from proxy.providers import find_provider
 from tests.fakes.raw_requests import ASKS_STREAM, CHAT, FILES, OK, get, post
 from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
 from tests.fakes.running_worker import running_worker
@@ -129,3 +131,18 @@ async def test_what_was_opened_is_what_is_closed():
         )  # fmt: skip
         assert [getattr(opened, name) for name in shared] == [getattr(closed, name) for name in shared]
         assert closed.caller.team == "search"
+
+
+async def test_a_rule_of_a_provider_that_fails_costs_its_correction_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    def fail(asked: object, answered: object) -> None:
+        raise RuntimeError("a bug")
+
+    kind = msgspec.structs.replace(find_provider("openai"), amend=fail)
+    monkeypatch.setattr("proxy.worker.find_provider", lambda _kind: kind)
+    whole = STREAM + chunked(WORD + LAST_WORD + DONE) + b"0\r\n\r\n"
+    async with raw_upstream(answers(whole)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        await worker.exchange(post(CHAT, ASKS_STREAM))
+
+        (call,) = worker.journal.closed
+        assert (call.outcome, call.attempts[0].usage.output_tokens) == ("ok", 2)
+        assert worker.journal.losses == ["amend_failed"]

@@ -263,3 +263,29 @@ async def test_calls_that_outlast_the_grace_time_are_ended_and_recorded():
             await until(lambda: upstream.requests)
         assert b"Taximeter was shut down" in await answer
         assert worker.journal.closed[0].outcome == "error"
+
+
+async def test_a_mistake_of_ours_behind_an_answer_is_not_sent_after_it(monkeypatch: pytest.MonkeyPatch):
+    def fail(record: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        monkeypatch.setattr(worker.journal, "close_call", fail)
+        answer = await worker.exchange(b"GET /p/1 HTTP/1.1\r\nHost: x\r\n\r\n" + get(b"/p/2"))
+
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"\r\n\r\nok")
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_a_mistake_of_ours_before_an_answer_is_a_500_in_our_name(monkeypatch: pytest.MonkeyPatch):
+    def fail(record: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        monkeypatch.setattr(worker.journal, "open_call", fail)
+        answer = await worker.exchange(get(b"/p/1"))
+
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert b"Taximeter failed" in answer
+        assert len(worker.journal.closed) == 1
