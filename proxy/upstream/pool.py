@@ -117,14 +117,25 @@ class Pool:
                 idle.abort()
                 self._open -= 1
                 break
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(waiter)
-            await waiter
+            await self._turn()
         self._open += 1
         try:
             return await self._dial()
         except BaseException:
             self._free_place()
+            raise
+
+    async def _turn(self) -> None:
+        """Wait until a connection or a place is given back."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self._waiting.remove(waiter)
+            else:
+                self._wake()  # the turn came as the time ran out: it is the next one's, or nobody would have it
             raise
 
     def _free_place(self) -> None:

@@ -105,6 +105,35 @@ async def test_the_limit_of_connections_makes_the_next_call_wait_for_one():
         pool.close()
 
 
+async def test_a_turn_that_comes_too_late_for_one_is_the_next_one_s():
+    async with raw_upstream(answers(OK)) as upstream:
+        loop = asyncio.get_running_loop()
+        pool = Pool(provider("p", upstream.url, max_connections=1), loop, Outbox(loop))
+        held = await pool.acquire()
+        late, next_one = (asyncio.ensure_future(pool.acquire()) for _ in range(2))
+        await until(lambda: "waiting=2" in repr(pool))
+
+        pool.give_back(held)
+        late.cancel()
+
+        async with asyncio.timeout(2):
+            assert await next_one is held
+        held.abort()
+
+
+async def test_whoever_gives_up_waiting_leaves_the_queue():
+    async with raw_upstream(answers(OK)) as upstream:
+        loop = asyncio.get_running_loop()
+        pool = Pool(provider("p", upstream.url, max_connections=1, connect_timeout_s=0.05), loop, Outbox(loop))
+        held = await pool.acquire()
+
+        with pytest.raises(UpstreamError):
+            await pool.acquire()
+
+        assert repr(pool) == "<Pool 127.0.0.1 open=1 idle=0 waiting=0>"
+        held.abort()
+
+
 async def test_waiting_for_a_connection_ends_at_the_connect_limit():
     async with raw_upstream(answers(OK)) as upstream:
         settings = provider("p", upstream.url, max_connections=1, connect_timeout_s=0.05)
