@@ -132,9 +132,9 @@ class Pool:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
+            if waiter in self._waiting:
                 self._waiting.remove(waiter)
-            else:
+            elif not waiter.cancelled():
                 self._wake()  # the turn came as the time ran out: it is the next one's, or nobody would have it
             raise
 

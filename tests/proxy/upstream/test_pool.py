@@ -121,6 +121,24 @@ async def test_a_turn_that_comes_too_late_for_one_is_the_next_one_s():
         held.abort()
 
 
+async def test_whoever_gave_up_waiting_is_passed_over():
+    async with raw_upstream(answers(OK)) as upstream:
+        loop = asyncio.get_running_loop()
+        pool = Pool(provider("p", upstream.url, max_connections=1), loop, Outbox(loop))
+        held = await pool.acquire()
+        gone, next_one = (asyncio.ensure_future(pool.acquire()) for _ in range(2))
+        await until(lambda: "waiting=2" in repr(pool))
+
+        gone.cancel()
+        pool.give_back(held)
+
+        async with asyncio.timeout(2):
+            assert await next_one is held
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+        held.abort()
+
+
 async def test_whoever_gives_up_waiting_leaves_the_queue():
     async with raw_upstream(answers(OK)) as upstream:
         loop = asyncio.get_running_loop()
