@@ -29,6 +29,7 @@ from proxy.upstream.framing import LAST_CHUNK, ResponseHead, chunk
 _STALE_LIMIT_S = 1.0
 """A kept connection that closes without a byte within this time was closed already when the request was sent; later it
 may have been the provider that failed in mid-work, and sending again could bill twice."""
+_RESENT = "resent_on_fresh_connection"
 _USAGE_REFUSALS = frozenset({400, 422})
 _USAGE_WORDS = ("stream_options", "include_usage")
 
@@ -120,7 +121,7 @@ class _Attempt:
             exchange = await self._exchange_over(connection)
             if not self._was_stale(exchange, connection):
                 break
-            self._changes.append("resent_on_fresh_connection")
+            self._changes.append(_RESENT)
             connection = None
         if isinstance(exchange.error, UpstreamError):
             self._error = exchange.error
@@ -190,7 +191,7 @@ class _Attempt:
 
     async def _connect(self) -> Connection:
         began_ns = time.monotonic_ns()
-        connection = await self._call.upstream.pool.acquire(fresh=self._body is None or bool(self._changes))
+        connection = await self._call.upstream.pool.acquire(fresh=self._body is None or _RESENT in self._changes)
         self._connect_ns = time.monotonic_ns() - began_ns
         return connection
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.fakes.raw_requests import CHAT, OK, post
+from tests.fakes.raw_requests import ASKS_STREAM, CHAT, OK, post
 from tests.fakes.raw_upstream import Conversation, raw_upstream
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
@@ -46,3 +46,25 @@ async def test_a_shutdown_is_no_reason_to_send_again():
 
         assert upstream.connections == 1
         assert len(upstream.requests) == 2
+
+
+async def test_a_call_that_waits_for_a_connection_takes_the_one_that_is_given_back():
+    release: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def play(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            await release
+            await conversation.say(OK)
+
+    async with (
+        raw_upstream(play) as upstream,
+        running_worker(provider("p", upstream.url, max_connections=1)) as worker,
+    ):
+        calls = [asyncio.ensure_future(worker.exchange(post(CHAT, ASKS_STREAM))) for _ in range(2)]
+        await until(lambda: len(worker.journal.opened) == 2)
+        release.set_result(None)
+
+        assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in await asyncio.gather(*calls))
+        assert len(upstream.requests) == 2
+        assert upstream.connections == 1
