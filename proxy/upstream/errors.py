@@ -41,3 +41,9 @@ def connect_failure(error: Exception, host: str, port: int, limit_s: float) -> U
         why = os.strerror(error.errno) if error.errno else str(error)
         return UpstreamError(f"{where} cannot be reached: {why}", phase="connect")
     return UpstreamError(f"{where} cannot be reached: {type(error).__name__}", phase="connect")
+
+
+def no_place(host: str, max_connections: int, limit_s: float) -> UpstreamError:
+    """Word a limit of ours: every connection that the operator allows to this provider was in use for too long."""
+    message = f"all {max_connections} connections to {host} were in use for {limit_s:g} s; see max_connections"
+    return UpstreamError(message, phase="connect", timed_out=True)

@@ -11,7 +11,7 @@ import aiohappyeyeballs
 from proxy.outbox import Outbox
 from proxy.settings import ProviderSettings
 from proxy.upstream.connection import Connection
-from proxy.upstream.errors import UpstreamError, connect_failure
+from proxy.upstream.errors import UpstreamError, connect_failure, no_place
 
 IDLE_LIMIT_S = 50.0
 """Below the 60 s after which common load balancers close an idle connection, so that we are the first to close."""
@@ -79,10 +79,15 @@ class Pool:
             UpstreamError: with phase `connect`.
         """
         limit_s = self._settings.connect_timeout_s
+        has_place = False
         try:
             async with asyncio.timeout(limit_s):
-                return await self._acquire(fresh=fresh)
+                kept = await self._place(fresh=fresh)
+                has_place = True
+                return kept if kept is not None else await self._fill_place()
         except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+            if not has_place:
+                raise no_place(self.origin.host, self._settings.max_connections, limit_s) from error
             raise connect_failure(error, self.origin.host, self.origin.port, limit_s) from error
 
     def give_back(self, connection: Connection) -> None:
@@ -107,7 +112,8 @@ class Pool:
             self._idle.popleft().abort()
             self._free_place()
 
-    async def _acquire(self, *, fresh: bool) -> Connection:
+    async def _place(self, *, fresh: bool) -> Connection | None:
+        """Wait for a kept connection, or for a place to make one in (None)."""
         while True:
             if not fresh and (idle := self.take_idle()) is not None:
                 return idle
@@ -119,6 +125,9 @@ class Pool:
                 break
             await self._turn()
         self._open += 1
+        return None
+
+    async def _fill_place(self) -> Connection:
         try:
             return await self._dial()
         except BaseException:
