@@ -138,6 +138,9 @@ class Work:
                 await self._stop(busy)
             await asyncio.wait({busy})
             busy.exception()  # looked at: nobody waits for it any more
+        if self._reader is not None:
+            # An engine that came too late for the pipe has made a file in its place.
+            self._reader.close()
         if self._writer is not None:
             await self._writer.settle()
             self._writer.close()
