@@ -2,8 +2,11 @@
 
 import time
 
+import msgspec
+
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
 from proxy.core.facts import RequestFacts, ResponseFacts
+from proxy.core.query import REDACTED
 from proxy.core.record import RECORD_VERSION, AttemptRecord, Caller, CallRecord, OpenRecord, TraceIds
 from proxy.downstream.server import ClientRequest
 from proxy.exchange import Exchange
@@ -11,6 +14,8 @@ from proxy.place import Place
 from proxy.upstream.errors import UpstreamError
 
 _NO_FACTS = RequestFacts()
+_SHORTEST_KEY_CHARS = 8
+"""A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
 _NO_TRACE = TraceIds(trace_id="", span_id="")
 
@@ -25,6 +30,7 @@ class Call:
         "call_id",
         "caller",
         "client_gone",
+        "credential",
         "dialect_name",
         "exchange",
         "facts",
@@ -59,6 +65,8 @@ class Call:
         self.dialect_name = place.dialect_name
         self.trace = _NO_TRACE
         self.caller = Caller()
+        self.credential: bytes | None = None
+        """The app's own key, to keep it out of the record."""
         self.billing = ""
         self.facts: RequestFacts = _NO_FACTS
         self.exchange: Exchange | None = None
@@ -202,7 +210,7 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         service_tier=facts.service_tier or "",
         status=head.status if head is not None else 0,
         outcome=outcome,
-        error=judged,
+        error=_without_keys(judged, call) if judged is not None and judged.message else judged,
         finish_reason=facts.finish_reason or "",
         finish_class=facts.finish_class,
         stream_end=facts.stream_end,
@@ -219,6 +227,16 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         changes=changes,
         unread=facts.unread or "",
     )
+
+
+def _without_keys(error: ErrorFacts, call: Call) -> ErrorFacts:
+    """The error without the keys that were used: some providers repeat the one they refuse."""
+    message = said = error.message or ""
+    own = call.credential.decode("utf-8", "replace") if call.credential is not None else ""
+    for key in (own, call.upstream.settings.api_key or ""):
+        if len(key) >= _SHORTEST_KEY_CHARS:
+            message = message.replace(key, REDACTED)
+    return error if message == said else msgspec.structs.replace(error, message=message)
 
 
 def _had_answer(exchange: Exchange | None, facts: ResponseFacts) -> bool:

@@ -176,6 +176,7 @@ class Handler:
         if identity.credential is None and in_query and call.place.query:
             identity = identify(head.shared.head, query_value(call.query_text, in_query))
         call.caller = identity.caller
+        call.credential = identity.credential
         call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
         call.reasons.extend(identity.reasons)
         body = await self._read(call, head)
