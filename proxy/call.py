@@ -14,6 +14,9 @@ from proxy.place import Place
 from proxy.upstream.errors import UpstreamError
 
 _NO_FACTS = RequestFacts()
+_LONGEST_TEXT_CHARS = 512
+"""Of a name or an id in a record: both sides can send megabytes of one."""
+_LONGEST_PATH_CHARS = 2048
 _SHORTEST_KEY_CHARS = 8
 """A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
@@ -118,7 +121,7 @@ class Call:
             dialect=self.dialect_name,
             operation=self.operation,
             method=self.method,
-            path=self.path,
+            path=self.path[:_LONGEST_PATH_CHARS],
             model_requested=self.model_requested,
             max_output_tokens=self.facts.max_output_tokens,
             streaming=self.streaming,
@@ -143,7 +146,7 @@ class Call:
             dialect=self.dialect_name,
             operation=self.operation,
             method=self.method,
-            path=self.path,
+            path=self.path[:_LONGEST_PATH_CHARS],
             model_requested=self.model_requested,
             max_output_tokens=self.facts.max_output_tokens,
             streaming=self.streaming,
@@ -162,7 +165,7 @@ class Call:
     @property
     def model_requested(self) -> str:
         """The model that the app asked for, in its body or its path."""
-        return self.facts.model or self.route.model or ""
+        return _brief(self.facts.model or self.route.model)
 
     @property
     def streaming(self) -> bool:
@@ -206,12 +209,12 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         kind=kind.kind,
         host=call.upstream.origin.host,
         dialect=call.dialect_name,
-        model=facts.model or call.model_requested,
-        service_tier=facts.service_tier or "",
+        model=_brief(facts.model) or call.model_requested,
+        service_tier=_brief(facts.service_tier),
         status=head.status if head is not None else 0,
         outcome=outcome,
         error=_without_keys(judged, call) if judged is not None and judged.message else judged,
-        finish_reason=facts.finish_reason or "",
+        finish_reason=_brief(facts.finish_reason),
         finish_class=facts.finish_class,
         stream_end=facts.stream_end,
         connect_ns=connect_ns,
@@ -222,11 +225,15 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         usage=facts.usage,
         provider_cost=facts.provider_cost,
         billing=call.billing,
-        response_id=facts.response_id or "",
-        provider_request_id=head.first(call.upstream.request_id_names) if head is not None else "",
+        response_id=_brief(facts.response_id),
+        provider_request_id=_brief(head.first(call.upstream.request_id_names)) if head is not None else "",
         changes=changes,
         unread=facts.unread or "",
     )
+
+
+def _brief(text: str | None) -> str:
+    return text[:_LONGEST_TEXT_CHARS] if text else ""
 
 
 def _without_keys(error: ErrorFacts, call: Call) -> ErrorFacts:

@@ -146,3 +146,20 @@ async def test_a_rule_of_a_provider_that_fails_costs_its_correction_and_nothing_
         (call,) = worker.journal.closed
         assert (call.outcome, call.attempts[0].usage.output_tokens) == ("ok", 2)
         assert worker.journal.losses == ["amend_failed"]
+
+
+async def test_no_side_can_make_a_record_long():
+    long = b"m" * 100_000
+    answer = b'{"id":"%b","model":"%b","service_tier":"%b","choices":[{"finish_reason":"%b"}]}' % (
+        long,
+        long,
+        long,
+        long,
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nx-request-id: %b\r\n\r\n"
+    play = answers(head % (len(answer), long) + answer)
+    async with raw_upstream(play) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        await worker.exchange(post(b"/p/" + b"x" * 50_000 + b"/v1/chat/completions", b'{"model":"%b"}' % long))
+
+        for record in (*worker.journal.opened, *worker.journal.closed):
+            assert len(repr(record)) < 10_000
