@@ -5,12 +5,14 @@ from collections import OrderedDict
 from functools import lru_cache
 
 from proxy.outbox import Outbox
-from proxy.providers.base import Provider
+from proxy.providers.base import Provider, Route
 from proxy.settings import ProviderSettings
 from proxy.upstream.pool import Origin, Pool
 
 _ROUTES_KEPT = 4096
 """Distinct (method, path) pairs whose route is remembered; paths with ids in them would grow without end."""
+_LONGEST_KEPT_CHARS = 512
+"""A longer path is looked at anew each time: an app may send 64 KiB of one."""
 _REFUSALS_KEPT = 256
 """Distinct (path, model) pairs that are known to refuse the usage option; both are the app's words."""
 
@@ -31,13 +33,16 @@ class Upstream:
         self.billing = kind.billing(key.encode("latin-1")) if key is not None else ""
         """How calls are paid for where the operator's own key tells."""
         self._refusals: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self.route = lru_cache(_ROUTES_KEPT)(kind.route)
-        self.credential = lru_cache(_ROUTES_KEPT)(self._credential)
+        self._route = lru_cache(_ROUTES_KEPT)(kind.route)
 
     def __repr__(self) -> str:
         return f"<Upstream {self.settings.name} {self.pool!r}>"
 
-    def _credential(self, path: str) -> tuple[str, str] | None:
+    def route(self, method: str, path: str) -> Route:
+        """What a path of this provider is."""
+        return (self._route if len(path) <= _LONGEST_KEPT_CHARS else self.kind.route)(method, path)
+
+    def credential(self, path: str) -> tuple[str, str] | None:
         """Header name and whole value of the operator's key on this path; None lets the app's own key pass."""
         key = self.settings.api_key
         return None if key is None else self.kind.credential(path, key)

@@ -1,6 +1,7 @@
 """What outlives the calls of a provider is bounded, and what it learned holds for no more than it was learned from."""
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -46,6 +47,19 @@ async def test_refusals_are_bounded_the_oldest_go_first():
 
     assert one.asks_usage(CHAT, "", "m0")
     assert not one.asks_usage(CHAT, "", "m9999")
+
+
+async def test_long_paths_are_not_kept():
+    one = upstream()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+
+    for number in range(1000):
+        assert one.route("POST", f"/{number:x>60000}/v1/chat/completions").operation == "chat"
+
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 1_000_000
 
 
 @pytest.mark.parametrize(
