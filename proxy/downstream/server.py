@@ -265,8 +265,8 @@ class ClientConnection(RequestHandler):
         messages = self._messages
         handle = cast("_Handle", self._request_handler)
         while not self._force_close:
-            if not messages:
-                await self._next_request()
+            if not messages and not await self._next_request():
+                break
             message, body = messages.popleft()
             if isinstance(message, ClientRequest):
                 request = message
@@ -295,12 +295,18 @@ class ClientConnection(RequestHandler):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
 
-    async def _next_request(self) -> None:
+    async def _next_request(self) -> bool:
+        """Wait for a request; False when there will be none: the worker lets its idle connections go."""
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
+        except asyncio.CancelledError:
+            if not self._close:
+                raise
+            return False
         finally:
             self._waiter = None
+        return True
 
     async def _serve(self, handle: "_Handle", request: ClientRequest) -> bool:
         self._request_in_progress = True

@@ -5,9 +5,10 @@ import socket
 
 import pytest
 
-from tests.fakes.raw_upstream import answers, raw_upstream
+from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
+from tests.fakes.until import until
 
 GET = b"GET /p/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -35,3 +36,31 @@ async def test_a_stopped_worker_has_closed_its_port_and_its_connections():
         writer.close()
         with pytest.raises(ConnectionRefusedError):
             await worker.connect()
+
+
+async def test_a_worker_that_drains_lets_its_idle_connections_go_at_once():
+    async def silent(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.gone()
+
+    ended: list[str] = []
+
+    async def hear_the_end(name: str, reader: asyncio.StreamReader) -> None:
+        await reader.read()
+        ended.append(name)
+
+    async with raw_upstream(silent) as upstream:
+        async with running_worker(provider("p", upstream.url)) as worker:
+            busy, idle = await worker.connect(), await worker.connect()
+            busy[1].write(GET)
+            await until(lambda: upstream.requests)
+            hearing = [
+                asyncio.ensure_future(hear_the_end(name, reader))
+                for name, (reader, _) in (("busy", busy), ("idle", idle))
+            ]
+        async with asyncio.timeout(5):
+            await asyncio.gather(*hearing)
+        for _, writer in (busy, idle):
+            writer.close()
+
+    assert ended == ["idle", "busy"]
