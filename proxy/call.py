@@ -37,6 +37,7 @@ class Call:
         "dialect_name",
         "exchange",
         "facts",
+        "interrupted",
         "method",
         "operation",
         "path",
@@ -74,6 +75,8 @@ class Call:
         self.facts: RequestFacts = _NO_FACTS
         self.exchange: Exchange | None = None
         self.client_gone = False
+        self.interrupted = False
+        """Whether the worker ended before the call did."""
         self.request_bytes = 0
         self.body_complete_ns = self.started_ns
         self.status = 0
@@ -175,6 +178,8 @@ class Call:
     def _outcome(self, last: AttemptRecord | None) -> tuple[str, ErrorClass | None]:
         if self.refused:
             return "refused", self.refusal_class
+        if self.interrupted:
+            return "interrupted", "unknown"
         if last is None:
             return ("cancelled", "cancelled_by_client") if self.client_gone else ("error", "unknown")
         return last.outcome, last.error.error_class if last.error is not None else None
@@ -265,9 +270,8 @@ def _judge(
     if seen is not None:
         return "error", call.upstream.kind.judge(seen)
     if error is not None:
-        return ("broken" if status else "error"), judge(
-            ErrorSeen(status=status, message=str(error), in_stream=status > 0), _way_class(error)
-        )
+        outcome = "interrupted" if error.phase == "shutdown" else "broken" if status else "error"
+        return outcome, judge(ErrorSeen(status=status, message=str(error), in_stream=status > 0), _way_class(error))
     if left_early:
         gone = ErrorSeen(status=status, message="the app closed the connection", in_stream=status > 0)
         return "cancelled", judge(gone, "cancelled_by_client")
@@ -287,6 +291,8 @@ def _way_class(error: UpstreamError) -> ErrorClass:
         return "connect_error"
     if error.phase == "request":
         return "invalid_request"
+    if error.phase == "shutdown":
+        return "unknown"
     if error.timed_out:
         return "timeout"
     return "stream_truncated" if error.phase in {"answer", "idle"} else "connect_error"

@@ -330,6 +330,8 @@ def _reply(error: UpstreamError, provider: str) -> Reply:
         if error.timed_out:
             return Reply(status=408, code="request_timeout", message=str(error))
         return Reply(status=400, code="malformed_request", message=str(error))
+    if error.phase == "shutdown":
+        return Reply(status=503, code="shutting_down", message="shut down before the provider had answered")
     return Reply(
         status=504 if error.timed_out else 502,
         code="upstream_timeout" if error.timed_out else "upstream_unreachable",

@@ -109,6 +109,9 @@ class Handler:
             return await self._walk(call, head)
         except Refused as refused:
             return self._refuse(call, refused.reply)
+        except asyncio.CancelledError:
+            call.interrupted = True  # nothing but the end of the worker ends the task of a connection
+            raise
         finally:
             self.calls.discard(call)
             if self._drained is not None and not self.calls and not self._drained.done():
@@ -156,14 +159,17 @@ class Handler:
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the calls under way; after `grace_s` seconds they are ended."""
-        if await self._finished(grace_s):
+        if await self.finished(grace_s):
             return
         for call in list(self.calls):
             if call.exchange is not None:
-                call.exchange.abandon(UpstreamError("Taximeter was shut down", phase="answer"))
-        await self._finished(_ABANDON_S)
+                call.exchange.abandon(
+                    UpstreamError("Taximeter was shut down before the answer was complete", phase="shutdown")
+                )
+        await self.finished(_ABANDON_S)
 
-    async def _finished(self, limit_s: float) -> bool:
+    async def finished(self, limit_s: float) -> bool:
+        """Wait until no call is under way, for `limit_s` seconds at most; whether there is none."""
         if not self.calls:
             return True
         self._drained = asyncio.get_running_loop().create_future()

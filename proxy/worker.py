@@ -20,6 +20,8 @@ from proxy.upstream.provider import Upstream
 _TICK_S = 0.25
 """Resolution of every time limit: one timer for the worker instead of one for each call."""
 _BACKLOG = 4096
+_LAST_WORDS_S = 1.0
+"""What connections, and then the calls that were torn away with them, get to end and be recorded."""
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Calls make little cyclic garbage; the default of 700 would walk every open stream hundreds of times a second."""
 
@@ -60,7 +62,8 @@ async def run_worker(
         await handler.drain(settings.shutdown_grace_s)
     finally:
         ticker.cancel()
-        await server.shutdown(1.0)
+        await server.shutdown(_LAST_WORDS_S)
+        await handler.finished(_LAST_WORDS_S)
         for upstream in upstreams.values():
             upstream.pool.close()
 

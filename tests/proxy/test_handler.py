@@ -261,8 +261,40 @@ async def test_calls_that_outlast_the_grace_time_are_ended_and_recorded():
         async with running_worker(provider("p", upstream.url)) as worker:
             answer = asyncio.ensure_future(worker.exchange(get(b"/p/x")))
             await until(lambda: upstream.requests)
-        assert b"Taximeter was shut down" in await answer
-        assert worker.journal.closed[0].outcome == "error"
+
+        assert (await answer).startswith(b"HTTP/1.1 503 ")
+        assert b'"Taximeter: shut down before the provider had answered"' in await answer
+        (call,) = worker.journal.closed
+        assert (call.outcome, call.error_class, call.status) == ("interrupted", "unknown", 503)
+
+
+async def test_calls_that_have_not_reached_their_provider_by_then_are_recorded_too():
+    async def play(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.gone()
+
+    async with raw_upstream(play) as upstream:
+        async with running_worker(provider("p", upstream.url, max_connections=1)) as worker:
+            _, busy = await worker.connect()
+            busy.write(get(b"/p/busy"))
+            await until(lambda: upstream.requests)
+            _, waiting = await worker.connect()
+            waiting.write(get(b"/p/waiting"))
+            await until(lambda: len(worker.journal.opened) == 2)
+            _, reading = await worker.connect()
+            reading.write(get(b"/p/v1/chat/completions", b"Content-Length: 9", method=b"POST") + b"{")
+            # A call after it on its own connection: the one before was taken up by then.
+            assert (await worker.exchange(get(b"/nobody"))).startswith(b"HTTP/1.1 404 ")
+        for writer in (busy, waiting, reading):
+            writer.close()
+
+    records = {call.path: call for call in worker.journal.closed}
+    assert {path: call.outcome for path, call in records.items()} == {
+        "/busy": "interrupted",
+        "/waiting": "interrupted",
+        "/v1/chat/completions": "interrupted",
+        "/nobody": "refused",
+    }
 
 
 async def test_a_mistake_of_ours_behind_an_answer_is_not_sent_after_it(monkeypatch: pytest.MonkeyPatch):
