@@ -293,6 +293,8 @@ def _way_class(error: UpstreamError) -> ErrorClass:
         return "invalid_request"
     if error.phase == "shutdown":
         return "unknown"
+    if error.phase == "head":
+        return "bad_upstream_body"
     if error.timed_out:
         return "timeout"
     return "stream_truncated" if error.phase in {"answer", "idle"} else "connect_error"

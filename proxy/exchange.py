@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from proxy.downstream.server import ClientConnection
 from proxy.observer import Observer
 from proxy.upstream.connection import Connection
-from proxy.upstream.errors import UpstreamError
+from proxy.upstream.errors import Phase, UpstreamError
 from proxy.upstream.framing import LAST_CHUNK, FramingError, ResponseHead, chunk
 
 Relay = Literal["as_is", "own_chunks", "until_close", "nothing", "tunnel"]
@@ -251,11 +251,12 @@ class Exchange:
         """The provider broke off; the caller decides what the app sees."""
         self.broken_off = True
         if not isinstance(error, UpstreamError):
+            phase: Phase = "first_byte"
             if isinstance(error, FramingError):
-                text = str(error)
+                text, phase = str(error), "head"
             else:
                 text = f"the provider broke off the connection ({getattr(error, 'strerror', None) or error})"
-            error = UpstreamError(text, phase="answer" if self.head is not None else "first_byte")
+            error = UpstreamError(text, phase="answer" if self.head is not None else phase)
         if self._editor is not None and self.head is not None:
             self._send_framed(self._editor.finish())
         self._end(error)

@@ -332,9 +332,10 @@ def _reply(error: UpstreamError, provider: str) -> Reply:
         return Reply(status=400, code="malformed_request", message=str(error))
     if error.phase == "shutdown":
         return Reply(status=503, code="shutting_down", message="shut down before the provider had answered")
+    code = "upstream_malformed" if error.phase == "head" else "upstream_unreachable"
     return Reply(
         status=504 if error.timed_out else 502,
-        code="upstream_timeout" if error.timed_out else "upstream_unreachable",
+        code="upstream_timeout" if error.timed_out else code,
         message=f"provider {provider}: {error}",
     )
 

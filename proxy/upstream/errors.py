@@ -5,7 +5,7 @@ import socket
 import ssl
 from typing import Literal
 
-Phase = Literal["connect", "request", "first_byte", "idle", "answer", "shutdown"]
+Phase = Literal["connect", "request", "first_byte", "head", "idle", "answer", "shutdown"]
 
 
 class UpstreamError(Exception):
@@ -13,7 +13,8 @@ class UpstreamError(Exception):
 
     Attributes:
         phase: how far it got: `connect`, `request` (the app broke off or stalled in its own request), `first_byte`,
-            `idle` (silence in mid-answer), `answer` (broken in mid-answer); `shutdown` where we ended it ourselves.
+            `head` (what came is no answer), `idle` (silence in mid-answer), `answer` (broken in mid-answer);
+            `shutdown` where we ended it ourselves.
         timed_out: whether a time limit of ours ended it.
     """
 

@@ -163,3 +163,19 @@ async def test_no_side_can_make_a_record_long():
 
         for record in (*worker.journal.opened, *worker.journal.closed):
             assert len(repr(record)) < 10_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", b"HTTP/2.0 200 OK\r\n\r\n"],
+    ids=["another protocol", "no length", "another version"],
+)
+async def test_what_is_no_answer_is_told_from_a_provider_that_cannot_be_reached(answer: bytes):
+    async with raw_upstream(answers(answer)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        got = await worker.exchange(post(CHAT, b"{}"))
+
+        assert got.startswith(b"HTTP/1.1 502 ")
+        assert b"x-taximeter-error: upstream_malformed" in got
+        (call,) = worker.journal.closed
+        assert (call.outcome, call.error_class, call.status) == ("error", "bad_upstream_body", 502)
+        assert call.attempts[0].status == 0
