@@ -222,7 +222,7 @@ class Handler:
         declared = head.declared_length
         if declared is not None and declared.isdigit() and int(declared) > self._max_request_bytes:
             raise Refused(self._too_large)
-        if head.expects_continue:
+        if head.expects_continue and not call.request.head.http10:
             call.request.client.send(_CONTINUE)
         pieces: list[bytes] = []
         size = 0

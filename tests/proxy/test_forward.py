@@ -138,6 +138,17 @@ async def test_expect_continue_is_answered_by_the_proxy_where_it_reads_the_body(
         assert b"xpect" not in upstream.requests[0]
 
 
+async def test_an_http_1_0_app_gets_no_interim_answer_of_ours():
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        reader, writer = await worker.connect()
+        writer.write(b"POST %b HTTP/1.0\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n" % CHAT)
+        # A call after it on another connection: by then this one's head was taken up.
+        await worker.exchange(post(CHAT, b"{}"))
+        writer.write(b"body")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+
+
 async def expecting(worker: RunningWorker, path: bytes) -> bool:
     reader, writer = await worker.connect()
     writer.write(
