@@ -198,7 +198,7 @@ class ClientConnection(RequestHandler):
             # No data is how aiohttp's reader wakes the parser after a pause.
             if self._owed_bytes > 0:
                 self._owed_bytes = max(-1, self._owed_bytes - len(data))
-            super().data_received(data)
+            self._parse(data)
             self._break_body()
             return
         if len(self._messages) < _MAX_QUEUED and not self._close:
@@ -207,8 +207,14 @@ class ClientConnection(RequestHandler):
                 self._queue(*known)
                 return
         before = len(self._messages)
-        super().data_received(data)
+        self._parse(data)
         self._owed_bytes = self._learn(data, self._messages[-1][0]) if len(self._messages) == before + 1 else -1
+
+    def _parse(self, data: bytes) -> None:
+        """Give bytes to aiohttp's parser; while the worker drains, too, for they may be of the call under way."""
+        closes, self._close = self._close, False
+        super().data_received(data)
+        self._close = closes
 
     def _queue(self, head: KnownHead, varying: Headers, body: bytes, missing_bytes: int) -> None:
         """A request that was recognised takes its turn."""

@@ -64,3 +64,34 @@ async def test_a_worker_that_drains_lets_its_idle_connections_go_at_once():
             writer.close()
 
     assert ended == ["idle", "busy"]
+
+
+@pytest.mark.parametrize("path", [b"/p/v1/chat/completions", b"/p/v1/files"], ids=["read", "streamed"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 8", b"Transfer-Encoding: chunked"])
+async def test_a_request_that_is_still_being_sent_when_the_worker_drains_is_served(path: bytes, framing: bytes):
+    parts = (b"4\r\nhalf\r\n", b"4\r\nmore\r\n0\r\n\r\n") if b"chunked" in framing else (b"half", b"more")
+    drains = asyncio.Event()
+
+    async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        await drains.wait()
+        writer.write(parts[1])
+        return await reader.read()
+
+    async with raw_upstream(answers(OK)) as upstream:
+        async with running_worker(provider("p", upstream.url)) as worker:
+            idle, _ = await worker.connect()
+            reader, writer = await worker.connect()
+            writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % (path, framing))
+            writer.write(parts[0])
+            answer = asyncio.ensure_future(app(reader, writer))
+            # A call after it on another connection: by then this one's head was taken up.
+            await worker.exchange(GET)
+            tell = asyncio.ensure_future(tell_at_the_end_of(idle, drains))
+        await tell
+        assert (await answer).endswith(b"ok")
+        writer.close()
+
+
+async def tell_at_the_end_of(reader: asyncio.StreamReader, event: asyncio.Event) -> None:
+    await reader.read()
+    event.set()
