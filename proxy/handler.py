@@ -238,7 +238,7 @@ class Handler:
         except TimeoutError as error:
             message = f"the app sent no more of its request body for {limit_s:g} s"
             raise Refused(Reply(status=408, code="request_timeout", message=message)) from error
-        except (ConnectionError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             call.client_gone = True
             raise Refused(Reply(status=400, code="client_gone", message="the app left in mid-request")) from error
         except PayloadBroken as error:

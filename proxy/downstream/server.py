@@ -259,6 +259,8 @@ class ClientConnection(RequestHandler):
         """Called by the loop."""
         flow, self.flow = self.flow, None
         super().connection_lost(exc)
+        if not self._body.is_eof():
+            self._body.set_exception(exc or ConnectionResetError("the app left"))
         if flow is not None:
             flow.on_client_gone()
 
@@ -338,7 +340,8 @@ class ClientConnection(RequestHandler):
 
     async def _drain_body(self, body: Body) -> None:
         """Take what is left of a request that was answered early, so that the app reads the answer, not a reset."""
-        with suppress(TimeoutError, ConnectionError, PayloadBroken):
+        # RuntimeError: what aiohttp's reader says of a connection that is gone.
+        with suppress(OSError, RuntimeError, PayloadBroken):
             async with asyncio.timeout(_LINGER_S):
                 while not body.is_eof():
                     await body.readany()

@@ -1,11 +1,16 @@
 """The app's connection: what ends it, what it may carry next, and what is never taken for a request."""
 
 import asyncio
+import errno
 
-from tests.fakes.raw_requests import OK, get
+import pytest
+
+from proxy.downstream.server import ClientRequest
+from tests.fakes.raw_requests import CHAT, OK, get, post
 from tests.fakes.raw_upstream import answers, raw_upstream
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
+from tests.fakes.until import until
 
 UPGRADE = get(b"/p/v1/realtime", b"Connection: Upgrade", b"Upgrade: websocket", close=False)
 
@@ -46,3 +51,41 @@ async def test_the_connection_of_a_kept_app_carries_its_next_call():
         writer.close()
 
         assert [call.path for call in await worker.journal.calls(3)] == ["/0", "/1", "/2"]
+
+
+async def test_an_app_that_leaves_after_an_early_answer_is_not_waited_for():
+    async with (
+        raw_upstream(answers(OK)) as upstream,
+        running_worker(provider("p", upstream.url), max_request_bytes=10) as worker,
+    ):
+        before = asyncio.all_tasks()
+        reader, writer = await worker.connect()
+        writer.write(get(CHAT, b"Content-Length: 1000000", method=b"POST", close=False))
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 413 ")
+        writer.write(b"some of it")
+        writer.close()
+
+        await until(lambda: asyncio.all_tasks() <= before | {asyncio.current_task()}, limit_s=2)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(errno.EHOSTUNREACH, "No route to host"), ConnectionResetError("reset")],
+    ids=["network", "reset"],
+)
+async def test_an_app_whose_network_fails_has_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: OSError
+):
+    # What the loop says of a connection that it lost while an app was sending.
+    monkeypatch.setattr(ClientRequest, "_cancel", lambda request, _error: request.body.set_exception(failure))
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        _, writer = await worker.connect()
+        writer.write(post(CHAT, b"x" * 100)[:-50])
+        # A call after it on another connection: by then this one's head was taken up.
+        await worker.exchange(get(b"/p/x"))
+        writer.close()
+        _, call = await worker.journal.calls(2)
+
+        assert (call.outcome, call.error_class, call.status) == ("cancelled", "cancelled_by_client", 0)
+        assert caplog.records == [], "it is no mistake of ours"
