@@ -15,7 +15,7 @@ from proxy.core.coding import can_code
 from proxy.core.facts import AnswerHead, ResponseFacts
 from proxy.core.query import without_parameter
 from proxy.core.usage_request import ask_for_usage
-from proxy.downstream.server import PayloadBroken
+from proxy.downstream.server import PayloadBroken, without_frames
 from proxy.editing import UsageEditor
 from proxy.exchange import Editor, Exchange
 from proxy.ids import new_span_id
@@ -240,10 +240,12 @@ class _Attempt:
                 await exchange.writable()
         except asyncio.CancelledError:
             raise
-        except PayloadBroken:
+        except PayloadBroken as error:
+            without_frames(error)
             exchange.abandon(UpstreamError("the framing of the request body is malformed", phase="request"))
             return
         except Exception as error:  # noqa: BLE001 - whatever aiohttp says of a body that broke: the request cannot go on
+            without_frames(error)
             exchange.abandon(UpstreamError(f"the request body broke off ({type(error).__name__})", phase="first_byte"))
             return
         call.body_complete_ns = time.monotonic_ns()

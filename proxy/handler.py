@@ -20,7 +20,7 @@ from proxy.core.identity import identify
 from proxy.core.query import query_value
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.dialects.openai_chat import OPENAI_CHAT
-from proxy.downstream.server import ClientRequest, PayloadBroken
+from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.forward import Forwarder
 from proxy.ids import new_call_id, new_span_id
 from proxy.place import Place, Places, dialect_of
@@ -240,10 +240,11 @@ class Handler:
             raise Refused(Reply(status=408, code="request_timeout", message=message)) from error
         except (OSError, RuntimeError) as error:
             call.client_gone = True
-            raise Refused(Reply(status=400, code="client_gone", message="the app left in mid-request")) from error
+            reply = Reply(status=400, code="client_gone", message="the app left in mid-request")
+            raise Refused(reply) from without_frames(error)
         except PayloadBroken as error:
             reply = Reply(status=400, code="malformed_request", message="the framing of the request body is malformed")
-            raise Refused(reply) from error
+            raise Refused(reply) from without_frames(error)
         return b"".join(pieces)
 
     def _facts(self, dialect: Dialect, head: RequestHead, data: bytes) -> RequestFacts:

@@ -8,8 +8,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -38,6 +37,18 @@ _MAX_QUEUED = 8
 
 PayloadBroken = web.RequestPayloadError
 """What reading a request body raises when its framing is malformed."""
+
+
+_Error = TypeVar("_Error", bound=BaseException)
+
+
+def without_frames(error: _Error) -> _Error:
+    """An error that reading a body raised, cut off from the frames it went through; to be used wherever it is caught.
+
+    The body keeps the error, and the frames hold the body: a hundred megabytes of a request that was broken off would
+    wait for the garbage collector, which a worker seldom runs.
+    """
+    return error.with_traceback(None)
 
 
 class Flow(Protocol):
@@ -199,7 +210,6 @@ class ClientConnection(RequestHandler):
             if self._owed_bytes > 0:
                 self._owed_bytes = max(-1, self._owed_bytes - len(data))
             self._parse(data)
-            self._break_body()
             return
         if len(self._messages) < _MAX_QUEUED and not self._close:
             known = self._heads.find(data)
@@ -215,6 +225,9 @@ class ClientConnection(RequestHandler):
         closes, self._close = self._close, False
         super().data_received(data)
         self._close = closes
+        messages = self._messages
+        if messages and not isinstance(messages[-1][0], RawRequestMessage | ClientRequest):
+            self._break_body()
 
     def _queue(self, head: KnownHead, varying: Headers, body: bytes, missing_bytes: int) -> None:
         """A request that was recognised takes its turn."""
@@ -238,10 +251,9 @@ class ClientConnection(RequestHandler):
         return data[len(mine) :]
 
     def _break_body(self) -> None:
-        """Tell whoever reads a body that it is malformed: aiohttp queues that as a message behind the request."""
+        """Tell whoever reads a body that it is malformed: aiohttp has queued that as a message behind the request."""
         messages = self._messages
-        if not messages or isinstance(messages[-1][0], RawRequestMessage | ClientRequest):
-            return
+        without_frames(cast("Any", messages[-1][0]).exc)
         body = messages[-2][1] if len(messages) > 1 else self._body
         if not body.is_eof():
             body.set_exception(PayloadBroken("the framing of the body is malformed"))
@@ -261,6 +273,9 @@ class ClientConnection(RequestHandler):
         super().connection_lost(exc)
         if not self._body.is_eof():
             self._body.set_exception(exc or ConnectionResetError("the app left"))
+        # Both lead back here: without the cut all that they hold would wait for the garbage collector.
+        self._messages.clear()
+        self._body = EMPTY_PAYLOAD
         if flow is not None:
             flow.on_client_gone()
 
@@ -273,8 +288,10 @@ class ClientConnection(RequestHandler):
         messages = self._messages
         handle = cast("_Handle", self._request_handler)
         while not self._force_close:
-            if not messages and not await self._next_request():
-                break
+            if not messages:
+                if not await self._next_request():
+                    break
+                continue  # it may have been the last thing that this connection brought
             message, body = messages.popleft()
             if isinstance(message, ClientRequest):
                 request = message
@@ -340,11 +357,13 @@ class ClientConnection(RequestHandler):
 
     async def _drain_body(self, body: Body) -> None:
         """Take what is left of a request that was answered early, so that the app reads the answer, not a reset."""
-        # RuntimeError: what aiohttp's reader says of a connection that is gone.
-        with suppress(OSError, RuntimeError, PayloadBroken):
+        try:
             async with asyncio.timeout(_LINGER_S):
                 while not body.is_eof():
                     await body.readany()
+        except (OSError, RuntimeError, PayloadBroken) as error:
+            # RuntimeError: what aiohttp's reader says of a connection that is gone.
+            without_frames(error)
 
 
 class ClientServer(web.Server):

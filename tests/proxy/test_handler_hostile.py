@@ -1,13 +1,16 @@
 """What an app may do to its own request: it is told what is wrong, nobody waits for ever, and the blame is its own."""
 
 import asyncio
+import gc
 import gzip
 
 import pytest
 
+from proxy.downstream.server import ClientConnection, ClientRequest
 from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
+from tests.fakes.until import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -91,3 +94,35 @@ async def test_a_coded_body_is_read_no_further_than_what_may_be_captured():
                 assert worker.journal.closed[0].model_requested == model
                 assert ("request_too_large" in worker.journal.losses) == (not model)
         assert all(request.endswith(body) for request in upstream.requests)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        post(READ, b"Content-Length: 1000000") + b"x" * 500_000,
+        post(PASSED_ON, b"Content-Length: 1000000") + b"x" * 500_000,
+        post(READ, b"Transfer-Encoding: chunked") + b"5\r\nhello\r\nzz\r\n",
+        post(b"/nobody/x", b"Content-Length: 1000000") + b"x" * 500_000,
+        b"nonsense\r\n\r\n",
+    ],
+    ids=["read", "passed on", "malformed", "refused", "no http"],
+)
+async def test_a_request_that_breaks_off_does_not_wait_for_the_garbage_collector(request_bytes: bytes):
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                _, writer = await worker.connect()
+                writer.write(request_bytes)
+                await writer.drain()
+                await until(lambda: live(ClientConnection))
+                writer.close()
+                await until(lambda: not live(ClientConnection))
+            assert not live(ClientRequest)
+        finally:
+            gc.enable()
+
+
+def live(kind: type) -> int:
+    return sum(isinstance(found, kind) for found in gc.get_objects())
