@@ -6,6 +6,11 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+_LIMIT_BYTES = 1 << 24
+_BACKLOG = 4096
+"""A connection too many is one that its other end takes for open and this end knows nothing of."""
+_ACCEPTING_TURNS = 50
+"""More turns of the loop than pass between an accepted connection and its conversation."""
 Play = Callable[["Conversation"], Awaitable[None]]
 
 
@@ -65,8 +70,13 @@ class RawUpstream:
 
 
 @asynccontextmanager
-async def raw_upstream(play: Play) -> AsyncIterator[RawUpstream]:
-    """Serve `play` on each connection until the block ends."""
+async def raw_upstream(play: Play, listening: socket.socket | None = None) -> AsyncIterator[RawUpstream]:
+    """Serve `play` on each connection until the block ends.
+
+    Args:
+        play: what to do with a connection.
+        listening: a socket that listens and outlives the block; None for a port of its own.
+    """
     upstream = RawUpstream(0)
     writers: set[asyncio.StreamWriter] = set()
 
@@ -77,12 +87,18 @@ async def raw_upstream(play: Play) -> AsyncIterator[RawUpstream]:
             await play(Conversation(reader, writer, upstream.requests))
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    if listening is None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=_LIMIT_BYTES, backlog=_BACKLOG)
+    else:
+        server = await asyncio.start_server(serve, sock=listening.dup(), limit=_LIMIT_BYTES, backlog=_BACKLOG)
     upstream.port = server.sockets[0].getsockname()[1]
     try:
         yield upstream
     finally:
         server.close()
+        for _ in range(_ACCEPTING_TURNS):
+            # What was accepted just now must not stay open with nobody to serve it.
+            await asyncio.sleep(0)
         for writer in writers:
             if not writer.transport.is_closing():
                 writer.transport.abort()
