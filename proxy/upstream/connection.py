@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_reading_paused",
         "_sink",
         "_transport",
+        "_was_ended",
         "closed",
         "got_bytes",
         "idle_since_s",
@@ -66,6 +67,8 @@ class Connection(asyncio.Protocol):
         self._left = 0
         self._method = "GET"
         self._reading_paused = False
+        self._was_ended = False
+        """Whether the provider said that it sends no more."""
         self.closed = False
         self.got_bytes = False
         """Whether a byte of the present answer has come."""
@@ -135,6 +138,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Called by the loop; the connection closes itself."""
+        self._was_ended = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -144,8 +148,9 @@ class Connection(asyncio.Protocol):
         sink, self._sink = self._sink, None
         if sink is None:
             return
-        head = self._head
-        if exc is None and head is not None and head.framing in {"close", "tunnel"}:
+        framing = self._head.framing if self._head is not None else ""
+        # TLS that is cut without its closing alert says no end, as uvloop tells: it may be half of it (RFC 9112, 9.8).
+        if exc is None and (framing == "tunnel" or (framing == "close" and self._was_ended)):
             sink.on_end()
         else:
             sink.on_broken(exc or ConnectionResetError("closed before the answer was complete"))

@@ -129,9 +129,21 @@ async def test_a_body_until_close_ends_with_the_connection(connection: Connectio
     connection.begin(sink, "GET", b"")
 
     connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nabc")
+    connection.eof_received()
     connection.connection_lost(None)
 
     assert sink.heard == [("head", 200), ("data", b"abc"), "end"]
+
+
+async def test_a_body_until_close_is_broken_where_the_end_was_not_said(connection: Connection):
+    # What uvloop makes of TLS that ends without its closing alert: anybody on the way can do that.
+    sink = Script()
+    connection.begin(sink, "GET", b"")
+
+    connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nabc")
+    connection.connection_lost(None)
+
+    assert sink.heard == [("head", 200), ("data", b"abc"), ("broken", ConnectionResetError)]
 
 
 @pytest.mark.parametrize(
