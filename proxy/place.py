@@ -89,4 +89,5 @@ def dialect_of(head: KnownHead) -> Dialect:
 
 def _leaves_prefix(rest: bytes) -> bool:
     lowered = rest.lower().replace(b"%2e", b".").replace(b"%2f", b"/").replace(b"\\", b"/").replace(b"%5c", b"/")
-    return any(segment in {b"..", b"."} for segment in lowered.split(b"/"))
+    # What follows a semicolon is no part of a segment to servers that know path parameters (RFC 3986, 3.3).
+    return any(segment.partition(b";")[0] in {b"..", b"."} for segment in lowered.replace(b"%3b", b";").split(b"/"))

@@ -67,7 +67,9 @@ async def test_what_names_no_provider_is_refused_and_on_the_books(request_bytes:
         assert b"x-taximeter-call-id: " + call.call_id.encode() in head
 
 
-@pytest.mark.parametrize("path", [b"/p/../../admin", b"/p/%2e%2E/x", b"/p/x/.%2e%2fadmin", b"/p/..%5cx"])
+@pytest.mark.parametrize(
+    "path", [b"/p/../../admin", b"/p/%2e%2E/x", b"/p/x/.%2e%2fadmin", b"/p/..%5cx", b"/p/..;/x", b"/p/..%3bv=1/x"]
+)
 async def test_dot_segments_cannot_leave_the_path_of_a_base_url(path: bytes):
     async with (
         raw_upstream(answers(OK)) as upstream,
