@@ -250,10 +250,11 @@ def test_every_durability_writes_the_same(tmp_path, durability):
     assert records(tmp_path) == [call(1), call(2)]
 
 
-def test_only_group_syncs_by_time(tmp_path):
-    for durability, timers_due in (("fast", 1), ("group", 2), ("strict", 1)):
+def test_only_group_syncs_an_open_segment_and_only_when_asked_to_before_its_sealing(tmp_path):
+    for durability, sync_s, timers_due in (("fast", 0.2, 1), ("group", 0.2, 2), ("group", 1.0, 1), ("strict", 0.2, 1)):
         timers = Timers()
-        journal = Journal(tmp_path, durability, durability=durability, call_later=timers.call_later)
+        instance = f"{durability}-{sync_s}"
+        journal = Journal(tmp_path, instance, durability=durability, sync_s=sync_s, call_later=timers.call_later)
         journal.close_call(call(1))
         journal.close_call(call(2))
         assert len(timers.due) == timers_due
