@@ -111,7 +111,7 @@ class UsageFilter:
             return event.raw
         try:
             chunk = _read_chunk(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return event.raw
         if bytes(chunk.usage) == b"null":
             return event.raw if self._keeps_null_usage else _without_usage(event)
@@ -144,7 +144,7 @@ def _has_figures(usage: msgspec.Raw) -> bool:
 def _value(raw: msgspec.Raw) -> object:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -299,3 +299,9 @@ def test_recorded_streams_lose_their_usage_and_nothing_else(case, kept):
 
     assert len(usage_chunks) == 1
     assert seen(stream, range(len(stream)), keeps_null_usage=bool(kept)) == unasked
+
+
+def test_an_event_nested_beyond_reading_passes_as_it_came():
+    event = b'data: {"choices":[],"usage":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001 + b"\n\n"
+
+    assert UsageFilter().feed(event) == event
