@@ -201,6 +201,7 @@ class Exchange:
         self.head = head
         self._held = [] if self._holds(head) else None
         self.observer, self._editor = self._watch(head)
+        self._keep_client &= not self.awaits_app  # the rest of its body may never come, or be taken for a request
         self._relay = self._choose_relay(head)
         pieces = [head.relayed if self._editor is None else _without_length(head.relayed), self._extra]
         if self._relay == "own_chunks" or (self._relay == "as_is" and head.framing == "chunked"):
