@@ -86,6 +86,7 @@ class Exchange:
         "head",
         "observer",
         "response_bytes",
+        "started_s",
         "tunnelled_bytes",
     )
 
@@ -130,6 +131,7 @@ class Exchange:
         self.awaits_app = False
         """Whether the app still has to send of its request body; set by whoever sends it on."""
         self.complete = False
+        self.started_s = 0.0
         self.deadline_s = float("inf")
         self.first_byte_ns = 0
         self._unsent_head = b""
@@ -159,7 +161,8 @@ class Exchange:
         self._connection = connection
         self._first_byte_limit_s = first_byte_s
         self._idle_limit_s = idle_s
-        self.deadline_s = self._loop.time() + first_byte_s
+        self.started_s = self._loop.time()
+        self.deadline_s = self.started_s + first_byte_s
         connection.begin(self, method, data)
 
     def send_request(self, data: bytes) -> None:
@@ -168,10 +171,6 @@ class Exchange:
             self._connection.write(data)
             limit_s = self._first_byte_limit_s if self.head is None else self._idle_limit_s
             self.deadline_s = self._loop.time() + limit_s
-
-    def spoil(self) -> None:
-        """The request will not be completed: its connection cannot carry another."""
-        self._drop_connection()
 
     @property
     def holding(self) -> bool:
@@ -276,7 +275,7 @@ class Exchange:
     def on_client_gone(self) -> None:
         """The app left: the provider is let go at once."""
         if not self.ended:
-            self._drop_connection()
+            self.drop_connection()
             self._end(None)
 
     def on_client_writable(self) -> None:
@@ -313,13 +312,13 @@ class Exchange:
             error = UpstreamError("the app sent no more of its request body", phase="request", timed_out=True)
         else:
             error = UpstreamError("the provider did not begin its answer in time", phase="first_byte", timed_out=True)
-        self._drop_connection()
+        self.drop_connection()
         self._end(error)
 
     def abandon(self, error: UpstreamError) -> None:
         """End it from our side (shutdown, a request body that broke off)."""
         if not self.ended:
-            self._drop_connection()
+            self.drop_connection()
             self._end(error)
 
     async def writable(self) -> None:
@@ -346,7 +345,8 @@ class Exchange:
         else:
             self._client.drop()
 
-    def _drop_connection(self) -> None:
+    def drop_connection(self) -> None:
+        """Let the provider go: its connection cannot carry another call."""
         if self._connection is not None:
             self._connection.abort()
 

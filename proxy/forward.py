@@ -228,7 +228,7 @@ class _Attempt:
             await asyncio.wait({pump})
         if not self._sent:
             # The answer was over before the request: what goes over this connection next would be taken for its body.
-            exchange.spoil()
+            exchange.drop_connection()
 
     async def _pump(self, exchange: Exchange) -> None:
         call = self._call
@@ -262,7 +262,7 @@ class _Attempt:
             and not connection.got_bytes
             and self._body is not None
             and not self._call.client_gone
-            and time.monotonic_ns() - self._started_ns < _STALE_LIMIT_S * 1e9
+            and self._owner.loop.time() - exchange.started_s < _STALE_LIMIT_S
         )
 
     def _asked_usage_refusal(self, head: ResponseHead) -> bool:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.fakes.raw_requests import ASKS_STREAM, CHAT, OK, post
 from tests.fakes.raw_upstream import Conversation, raw_upstream
 from tests.fakes.running_worker import running_worker
@@ -68,3 +70,32 @@ async def test_a_call_that_waits_for_a_connection_takes_the_one_that_is_given_ba
         assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in await asyncio.gather(*calls))
         assert len(upstream.requests) == 2
         assert upstream.connections == 1
+
+
+async def test_the_time_that_a_call_waited_for_a_stale_connection_does_not_count(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("proxy.forward._STALE_LIMIT_S", 0.5)
+    release: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    requests = 0
+
+    async def play(conversation: Conversation) -> None:
+        nonlocal requests
+        await conversation.request()
+        requests += 1
+        if requests == 1:
+            await release
+        await conversation.say(OK)
+        if requests == 1:
+            await conversation.request()  # and closes without an answer
+
+    async with (
+        raw_upstream(play) as upstream,
+        running_worker(provider("p", upstream.url, max_connections=1)) as worker,
+    ):
+        first = asyncio.ensure_future(worker.exchange(post(CHAT, b"{}")))
+        await until(lambda: upstream.requests)
+        second = asyncio.ensure_future(worker.exchange(post(CHAT, b"{}")))
+        asyncio.get_running_loop().call_later(0.7, release.set_result, None)
+
+        assert (await first).startswith(b"HTTP/1.1 200 ")
+        assert (await second).startswith(b"HTTP/1.1 200 ")
+        assert worker.journal.closed[1].attempts[0].changes == ("resent_on_fresh_connection",)
