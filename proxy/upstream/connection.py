@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether another call may go over this connection now."""
         # With bytes of the last request still to be sent the next one would have to wait for them, perhaps for ever.
-        return not (self.closed or self._sink is not None or self._buffer or self.write_paused)
+        return not (self.closed or self._was_ended or self._sink is not None or self._buffer or self.write_paused)
 
     # asyncio.Protocol
 

@@ -236,3 +236,10 @@ async def test_a_connection_that_still_has_a_request_to_send_carries_no_other(co
 
     assert sink.heard[-1] == "end"
     assert not connection.reusable
+
+
+async def test_a_connection_that_the_provider_has_ended_carries_no_other_call(connection: Connection):
+    # The loop tells of the loss only later; what is written until then goes nowhere.
+    connection.eof_received()
+
+    assert not connection.reusable
