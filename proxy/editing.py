@@ -1,5 +1,7 @@
 """Takes the usage that only the proxy asked for off a stream again, also where the stream is compressed."""
 
+from typing import Protocol
+
 from proxy.core.coding import Decoder, Encoder
 from proxy.core.usage_request import UsageFilter
 
@@ -7,8 +9,22 @@ _NO_LIMIT_BYTES = 1 << 62
 """What goes on to the app has no limit of ours in all; one piece of it has the decoder's own."""
 
 
+class Editor(Protocol):
+    """Changes the payload of an answer on its way (the usage chunk that only we asked for)."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more can be made of the payload."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What the app gets of these bytes."""
+
+    def finish(self) -> bytes:
+        """What the app still gets at the end."""
+
+
 class UsageEditor:
-    """What the app would have seen had nobody asked for usage. An `exchange.Editor`."""
+    """What the app would have seen had nobody asked for usage. An `Editor`."""
 
     __slots__ = ("_decoder", "_encoder", "_filter")
 

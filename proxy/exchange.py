@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from proxy.downstream.server import ClientConnection
+from proxy.editing import Editor
 from proxy.observer import Observer
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import Phase, UpstreamError
@@ -21,20 +22,6 @@ Relay = Literal["as_is", "own_chunks", "until_close", "nothing", "tunnel"]
 
 HELD_LIMIT_BYTES = 64 * 1024
 """An answer that is held back goes on its way when it is larger: error bodies are small."""
-
-
-class Editor(Protocol):
-    """Changes the payload of an answer on its way (the usage chunk that only we asked for)."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether nothing more can be made of the payload."""
-
-    def feed(self, data: bytes) -> bytes:
-        """What the app gets of these bytes."""
-
-    def finish(self) -> bytes:
-        """What the app still gets at the end."""
 
 
 class Holds(Protocol):
@@ -200,6 +187,7 @@ class Exchange:
         self.head = head
         self._held = [] if self._holds(head) else None
         self.observer, self._editor = self._watch(head)
+        self._unsent_bytes = float("inf")
         self._keep_client &= not self.awaits_app  # the rest of its body may never come, or be taken for a request
         self._relay = self._choose_relay(head)
         pieces = [head.relayed if self._editor is None else _without_length(head.relayed), self._extra]
@@ -303,12 +291,16 @@ class Exchange:
         """A time limit ran out: nothing came for too long."""
         if self.ended:
             return
+        connection = self._connection
         if self.head is not None and self._client.writing_stopped:
-            self._judge_app()
+            if not self._takes_more(self._client.unsent_bytes):
+                self._client.drop()  # the provider is made to wait for an app that is as good as gone
+            return
+        if connection is not None and connection.write_paused and self._takes_more(connection.unsent_bytes):
             return
         if self.head is not None:
             error = UpstreamError("the provider fell silent in mid-answer", phase="idle", timed_out=True)
-        elif self.awaits_app and self._connection is not None and not self._connection.write_paused:
+        elif self.awaits_app and connection is not None and not connection.write_paused:
             error = UpstreamError("the app sent no more of its request body", phase="request", timed_out=True)
         else:
             error = UpstreamError("the provider did not begin its answer in time", phase="first_byte", timed_out=True)
@@ -336,14 +328,12 @@ class Exchange:
         if connection is not None:
             give_back(connection)
 
-    def _judge_app(self) -> None:
-        """The provider is made to wait for the app: one that takes nothing at all for so long is as good as gone."""
-        unsent_bytes = self._client.unsent_bytes
-        if unsent_bytes < self._unsent_bytes:
-            self._unsent_bytes = unsent_bytes
+    def _takes_more(self, unsent_bytes: int) -> bool:
+        """Whether a slow side took anything of what waits for it, in which case it gets the idle limit once more."""
+        takes, self._unsent_bytes = unsent_bytes < self._unsent_bytes, unsent_bytes
+        if takes:
             self.deadline_s = self._loop.time() + self._idle_limit_s
-        else:
-            self._client.drop()
+        return takes
 
     def drop_connection(self) -> None:
         """Let the provider go: its connection cannot carry another call."""

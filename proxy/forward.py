@@ -16,8 +16,8 @@ from proxy.core.facts import AnswerHead, ResponseFacts
 from proxy.core.query import without_parameter
 from proxy.core.usage_request import ask_for_usage
 from proxy.downstream.server import PayloadBroken, without_frames
-from proxy.editing import UsageEditor
-from proxy.exchange import Editor, Exchange
+from proxy.editing import Editor, UsageEditor
+from proxy.exchange import Exchange
 from proxy.ids import new_span_id
 from proxy.observer import Observer
 from proxy.replies import Reply, encode

@@ -115,6 +115,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     @property
+    def unsent_bytes(self) -> int:
+        """How much of the request the provider has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
     def reusable(self) -> bool:
         """Whether another call may go over this connection now."""
         # With bytes of the last request still to be sent the next one would have to wait for them, perhaps for ever.

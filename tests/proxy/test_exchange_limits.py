@@ -125,3 +125,22 @@ async def test_a_limit_that_ran_out_lets_the_provider_go_and_says_which_it_was(c
     assert stalled.aborted
     assert [one.error.phase for one in (before, after)] == ["first_byte", "idle"]
     assert all(one.error.timed_out for one in (before, after))
+
+
+async def test_a_provider_that_still_takes_the_request_is_given_time(clock: Clock):
+    provider = Side()
+    exchange = begun(clock, provider, Side())
+    provider.write_paused = True
+
+    for unsent_bytes in (9_000_000, 8_000_000, 1_000_000):
+        provider.unsent_bytes = unsent_bytes
+        clock.now_s = exchange.deadline_s
+        exchange.expire()
+
+        assert not exchange.ended
+        assert exchange.deadline_s == clock.now_s + IDLE_S
+    exchange.expire()
+
+    assert exchange.ended
+    assert provider.aborted
+    assert exchange.error.phase == "first_byte"
