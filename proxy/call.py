@@ -168,7 +168,7 @@ class Call:
     @property
     def model_requested(self) -> str:
         """The model that the app asked for, in its body or its path."""
-        return _brief(self.facts.model or self.route.model)
+        return (self.facts.model or self.route.model or "")[:_LONGEST_TEXT_CHARS]
 
     @property
     def streaming(self) -> bool:
@@ -214,12 +214,12 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         kind=kind.kind,
         host=call.upstream.origin.host,
         dialect=call.dialect_name,
-        model=_brief(facts.model) or call.model_requested,
-        service_tier=_brief(facts.service_tier),
+        model=(facts.model or call.model_requested)[:_LONGEST_TEXT_CHARS],
+        service_tier=(facts.service_tier or "")[:_LONGEST_TEXT_CHARS],
         status=head.status if head is not None else 0,
         outcome=outcome,
         error=_without_keys(judged, call) if judged is not None and judged.message else judged,
-        finish_reason=_brief(facts.finish_reason),
+        finish_reason=(facts.finish_reason or "")[:_LONGEST_TEXT_CHARS],
         finish_class=facts.finish_class,
         stream_end=facts.stream_end,
         connect_ns=connect_ns,
@@ -230,15 +230,13 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         usage=facts.usage,
         provider_cost=facts.provider_cost,
         billing=call.billing,
-        response_id=_brief(facts.response_id),
-        provider_request_id=_brief(head.first(call.upstream.request_id_names)) if head is not None else "",
+        response_id=(facts.response_id or "")[:_LONGEST_TEXT_CHARS],
+        provider_request_id=head.first(call.upstream.request_id_names)[:_LONGEST_TEXT_CHARS]
+        if head is not None
+        else "",
         changes=changes,
         unread=facts.unread or "",
     )
-
-
-def _brief(text: str | None) -> str:
-    return text[:_LONGEST_TEXT_CHARS] if text else ""
 
 
 def _without_keys(error: ErrorFacts, call: Call) -> ErrorFacts:
