@@ -4,6 +4,8 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
@@ -55,6 +57,7 @@ class Pool:
         self._tls = tls_context(settings) if self.origin.tls else None
         self._idle: deque[Connection] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._lookup: asyncio.Future[Any] | None = None
         self._open = 0
 
     def __repr__(self) -> str:
@@ -158,9 +161,23 @@ class Pool:
                 waiter.set_result(None)
                 return
 
+    async def _look_up(self) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+        """The addresses of the provider; calls that want to know at the same time ask once.
+
+        The loop has four threads for such questions, for all providers together: one whose name server is silent must
+        not take them all.
+        """
+        if self._lookup is None or self._lookup.done():
+            question = self._loop.getaddrinfo(self.origin.host, self.origin.port, type=socket.SOCK_STREAM)
+            self._lookup = asyncio.ensure_future(question)
+            # Whoever asked may have given up by then.
+            self._lookup.add_done_callback(lambda lookup: lookup.cancelled() or lookup.exception())
+        found: Sequence[aiohappyeyeballs.AddrInfoType] = await asyncio.shield(self._lookup)
+        return found
+
     async def _dial(self) -> Connection:
         origin = self.origin
-        addresses = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        addresses = await self._look_up()
         if not addresses:
             raise UpstreamError(f"{origin.host} has no address", phase="connect")
         sock = await aiohappyeyeballs.start_connection(

@@ -203,3 +203,29 @@ def test_an_origin_takes_a_base_url_apart():
 def test_verification_can_only_be_switched_off_by_name():
     assert tls_context(provider("p", "https://x")).verify_mode == ssl.CERT_REQUIRED
     assert tls_context(provider("p", "https://x", tls_verify=False)).verify_mode == ssl.CERT_NONE
+
+
+async def test_calls_that_dial_at_the_same_time_ask_for_the_address_once(monkeypatch: pytest.MonkeyPatch):
+    loop = asyncio.get_running_loop()
+    ask, asked = loop.getaddrinfo, 0
+    release: asyncio.Future[None] = loop.create_future()
+
+    async def slow(*args: object, **more: object):
+        nonlocal asked
+        asked += 1
+        await release
+        return await ask(*args, **more)
+
+    async with raw_upstream(answers(OK)) as upstream:
+        pool = Pool(provider("p", upstream.url), loop, Outbox(loop))
+        monkeypatch.setattr(loop, "getaddrinfo", slow)
+        first, *others = (asyncio.ensure_future(pool.acquire()) for _ in range(5))
+        await until(lambda: asked)
+        first.cancel()
+        release.set_result(None)
+
+        connections = await asyncio.gather(*others)
+        assert asked == 1
+        assert len(set(connections)) == 4
+        for connection in connections:
+            connection.abort()
