@@ -113,7 +113,8 @@ class _Attempt:
                 if connection is None:
                     connection = await self._connect()
             except UpstreamError as error:
-                self._error = error
+                if not self._call.client_gone:
+                    self._error = error
                 return True
             if self._call.client_gone:
                 pool.give_back(connection)

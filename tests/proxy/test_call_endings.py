@@ -10,6 +10,7 @@ from tests.fakes.raw_requests import ASKS_STREAM, CHAT, FILES, OK, get, post
 from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
+from tests.fakes.until import until
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 WORD = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}\n\n'
@@ -179,3 +180,26 @@ async def test_what_is_no_answer_is_told_from_a_provider_that_cannot_be_reached(
         (call,) = worker.journal.closed
         assert (call.outcome, call.error_class, call.status) == ("error", "bad_upstream_body", 502)
         assert call.attempts[0].status == 0
+
+
+async def test_an_app_that_left_before_there_was_a_connection_has_cancelled_its_call():
+    async def play(conversation: Conversation) -> None:
+        await conversation.request()
+        await conversation.gone()
+
+    async with (
+        raw_upstream(play) as upstream,
+        running_worker(provider("p", upstream.url, max_connections=1, connect_timeout_s=0.3)) as worker,
+    ):
+        _, busy = await worker.connect()
+        busy.write(post(CHAT, b"{}"))
+        await until(lambda: upstream.requests)
+        _, waiting = await worker.connect()
+        waiting.write(post(CHAT, b"{}"))
+        await until(lambda: len(worker.journal.opened) == 2)
+        waiting.close()
+        (call,) = await worker.journal.calls(1)
+        busy.close()
+
+        assert (call.outcome, call.error_class, call.status) == ("cancelled", "cancelled_by_client", 0)
+        assert len(call.attempts) == 1
