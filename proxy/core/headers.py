@@ -166,24 +166,23 @@ def credential_changes(head: Head, name: str, value: str) -> dict[bytes, bytes |
     """
     changes: dict[bytes, bytes | None] = dict.fromkeys(CREDENTIALS)
     changes[name.encode("latin-1")] = value.encode("latin-1", "replace")
-    protocols = head.values.get(b"sec-websocket-protocol")
-    if protocols is not None and WEBSOCKET_KEY in protocols:
-        kept = [part for part in _protocols(protocols) if not part.startswith(WEBSOCKET_KEY)]
+    protocols = _protocols(head)
+    kept = [part for part in protocols if not part.startswith(WEBSOCKET_KEY)]
+    if len(kept) < len(protocols):
         changes[b"sec-websocket-protocol"] = b", ".join(kept) or None
     return changes
 
 
 def websocket_key(head: Head) -> bytes | None:
     """The key that a browser put into the offered sub-protocols, or None."""
-    protocols = head.values.get(b"sec-websocket-protocol")
-    if protocols is None or WEBSOCKET_KEY not in protocols:
-        return None
-    found = (part for part in _protocols(protocols) if part.startswith(WEBSOCKET_KEY))
+    found = (part for part in _protocols(head) if part.startswith(WEBSOCKET_KEY))
     return next((part.removeprefix(WEBSOCKET_KEY) for part in found), None)
 
 
-def _protocols(value: bytes) -> list[bytes]:
-    return [part.strip() for part in value.split(b",")]
+def _protocols(head: Head) -> list[bytes]:
+    """The offered sub-protocols of all fields: a list may stand in one or be spread over several (RFC 9110, 5.2)."""
+    fields = head.all_values(b"sec-websocket-protocol")
+    return [part.strip() for field in fields for part in field.split(b",")]
 
 
 def without(headers: Headers, names: Iterable[bytes]) -> Headers:

@@ -166,3 +166,12 @@ def test_the_head_of_an_answer_is_told_in_lower_case_and_without_parameters():
     assert (facts.status, facts.content_type, facts.content_encoding) == (200, "text/event-stream", "gzip")
     assert answer_head(204, read_response_head([])).content_type == ""
     assert media_type(b"application/json;charset=\xff") == "application/json"
+
+
+def test_a_browser_s_key_is_found_and_replaced_in_whichever_field_it_stands():
+    name = b"Sec-WebSocket-Protocol"
+    head = read_request_head([(name, b"realtime"), (name, b"openai-insecure-api-key.sk-abc, beta")])
+
+    assert websocket_key(head) == b"sk-abc"
+    sent = changed(head, credential_changes(head, "authorization", "Bearer sk-operator"))
+    assert sent == [(name, b"realtime, beta"), (b"authorization", b"Bearer sk-operator")]
