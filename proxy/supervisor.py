@@ -12,7 +12,7 @@ import site
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,12 @@ CHILD_COMMAND = (sys.executable, "-P", "-m", "proxy", "_child")
 
 _READER_LIMIT_BYTES = 64 * 1024
 _NOT_STARTED = 127
+_PASSED_ON = frozenset(
+    {"PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy"}
+)
+_PASSED_ON_PREFIXES = ("LC_", "PYTHON", "MALLOC_", "OPENBLAS_", "OMP_")
+"""What a process needs of its environment to run at all; nothing of it is a secret."""
 """The exit status noted for a child that could not even be started, as a shell would give it."""
 
 
@@ -184,7 +190,7 @@ class Supervisor:
             str(child.spec.slot),
             stdin=PIPE,
             stdout=PIPE,
-            env=_child_environment(),
+            env=child_environment(os.environ),
             limit=_READER_LIMIT_BYTES,
         )
         child.started_at = time.time()
@@ -258,10 +264,14 @@ def _kill(process: Process) -> None:
     _signal(process, signal.SIGKILL)
 
 
-def _child_environment() -> dict[str, str]:
-    """Our own environment, and the way to this very code where it runs from a folder that nobody installed."""
+def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What a child needs of our environment, and the way to this very code where nobody installed it.
+
+    Keys stand in environments; a child gets those that are its business by pipe, and no others.
+    """
+    kept = {name: value for name, value in ours.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
     root = str(Path(__file__).resolve().parent.parent)
     if root in {*site.getsitepackages(), site.getusersitepackages()}:
-        return dict(os.environ)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        return kept
+    paths = [root, *filter(None, ours.get("PYTHONPATH", "").split(os.pathsep))]
+    return kept | {"PYTHONPATH": os.pathsep.join(paths)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.supervisor import ChildSpec, Pace, StartError, Supervisor
+from proxy.supervisor import ChildSpec, Pace, StartError, Supervisor, child_environment
 from tests.fakes.config_files import load
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
@@ -187,3 +187,12 @@ asyncio.run(main())
     # The child holds the other end of stderr too: it ends when the last of the two is gone.
     await asyncio.wait_for(process.stderr.read(), 20)
     assert (tmp_path / "data" / "steady-0.txt").read_text().splitlines() == [f"ready {child}", "drained"]
+
+
+def test_a_child_s_environment_holds_what_it_needs_to_run_and_no_key():
+    ours = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "/x", "OPENAI_API_KEY": "sk", "AWS_SECRET": "s", "TZ": "UTC"}
+
+    theirs = child_environment(ours)
+
+    assert set(theirs) - {"PYTHONPATH"} == {"PATH", "LC_ALL", "TZ"}
+    assert theirs["PYTHONPATH"].endswith("/x")
