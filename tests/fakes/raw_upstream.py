@@ -6,6 +6,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from tests.fakes.until import turn
+
 _LIMIT_BYTES = 1 << 24
 _BACKLOG = 4096
 """A connection too many is one that its other end takes for open and this end knows nothing of."""
@@ -98,7 +100,7 @@ async def raw_upstream(play: Play, listening: socket.socket | None = None) -> As
         server.close()
         for _ in range(_ACCEPTING_TURNS):
             # What was accepted just now must not stay open with nobody to serve it.
-            await asyncio.sleep(0)
+            await turn()
         for writer in writers:
             if not writer.transport.is_closing():
                 writer.transport.abort()

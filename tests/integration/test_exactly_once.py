@@ -7,21 +7,22 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from exporters.journal.names import new_instance
+from exporters.journal.names import new_instance, parse_open
 from proxy.settings import to_json
 from tests.fakes.embedded_store import embedded_store
 from tests.fakes.records import call_id
+from tests.fakes.until import comes_true
 
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
+SEGMENT_BYTES = 20_000
 PATIENCE_S = 60.0
 ROUNDS = int(os.environ.get("TAXIMETER_FAULT_ROUNDS", "8"))
 """How often something is killed; more of them by the environment, for a long run."""
@@ -66,11 +67,12 @@ class Whole:
     def kill_recorder(self, sign=signal.SIGKILL):
         self._recorder.end(sign)
 
-    def start_writer(self, segment_bytes=20_000, pause_s=0.003):
+    def start_writer(self, segment_bytes=SEGMENT_BYTES, pause_s=0.003):
         # Numbers far from those of the writer before, so that its calls can be told apart.
         self._first, self._next = self._next, self._next + 10**7
+        self._instance = new_instance("w")
         self._writer = Process(
-            "journal_process", self.settings.journal_dir, new_instance("w"), segment_bytes, self._first, pause_s
+            "journal_process", self.settings.journal_dir, self._instance, segment_bytes, self._first, pause_s
         )
 
     def kill_writer(self, sign=signal.SIGKILL):
@@ -89,14 +91,31 @@ class Whole:
         there = {row[0] for row in client.query("SELECT call_id FROM calls WHERE outcome = 'ok'").result_rows}
         return counts, {number for number in self.told if call_id(number) not in there}
 
+    def _left(self):
+        return set(self.settings.journal_dir.glob("[!.]*/*"))
+
+    def write_on(self, segments, more_bytes=0):
+        """Wait until the writer is so many segments further, and so far into that one."""
+        number, _ = self._written()
+        assert comes_true(lambda: self._written() >= (number + segments, more_bytes), PATIENCE_S)
+
+    def _written(self):
+        """Number and size of the segment that is being written; of none at the moment between two."""
+        found = [(0, 0)]
+        for path in (self.settings.journal_dir / self._instance).glob("*"):
+            number = parse_open(path.name)
+            with suppress(FileNotFoundError):  # sealed since
+                if number is not None:
+                    found.append((number, path.stat().st_size))
+        return max(found)
+
     def settle(self):
         """Wait until everything is in the store; what is in it then."""
-        deadline, left = time.monotonic() + PATIENCE_S, None
-        while now_left := set(self.settings.journal_dir.glob("[!.]*/*")):
-            if now_left != left:
-                deadline, left = time.monotonic() + PATIENCE_S, now_left
-            assert time.monotonic() < deadline, "the journal does not become empty"
-            time.sleep(0.1)
+        left = self._left()
+        while left:
+            before = left
+            assert comes_true(lambda before=before: self._left() != before, PATIENCE_S), "the journal does not shrink"
+            left = self._left()
         client = self.store.client()
         try:
             return self.recorded(client)
@@ -120,7 +139,7 @@ def test_a_recorder_killed_at_random_instants_loses_and_doubles_nothing(tmp_path
         for _ in range(ROUNDS):
             whole.start_recorder()
             whole._recorder.line()
-            time.sleep(dice.uniform(0.0, 0.6))
+            whole.write_on(dice.randint(0, 5), dice.randint(0, SEGMENT_BYTES))
             whole.kill_recorder()
         whole.kill_writer(signal.SIGTERM)
         whole.start_recorder()
@@ -135,7 +154,7 @@ def test_everything_killed_at_random_instants_loses_and_doubles_nothing(tmp_path
         whole.start_recorder()
         whole.start_writer()
         for _ in range(ROUNDS):
-            time.sleep(dice.uniform(0.05, 0.6))
+            whole.write_on(dice.randint(0, 5), dice.randint(1, SEGMENT_BYTES))
             victims = dice.sample(["writer", "recorder", "store"], dice.choice([1, 1, 2, 3]))
             for victim in victims:
                 {"writer": whole.kill_writer, "recorder": whole.kill_recorder, "store": store.kill}[victim]()
@@ -151,9 +170,9 @@ def test_a_store_that_is_down_for_a_while_gets_everything_when_it_is_up_again(tm
         whole = Whole(store)
         whole.start_recorder()
         whole.start_writer()
-        time.sleep(0.5)
+        whole.write_on(5)
         store.kill()
-        time.sleep(2.0)
+        whole.write_on(20)
         whole.kill_writer(signal.SIGTERM)
         store.start()
         assert_exact(whole)
@@ -217,9 +236,7 @@ def test_answers_and_requests_that_are_cut_off_lose_and_double_nothing(tmp_path)
         whole = Whole(store, through)
         whole.start_recorder()
         whole.start_writer()
-        deadline = time.monotonic() + PATIENCE_S
-        while min(relay.cuts.values()) < 5 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        assert comes_true(lambda: min(relay.cuts.values()) >= 5, PATIENCE_S)
         whole.kill_writer(signal.SIGTERM)
         relay.lossy = False
         assert_exact(whole)

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from base64 import b64encode
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from proxy.settings import Listen, Settings, StoreSettings, to_json
+from tests.fakes.until import comes_true
 
 REPO = Path(__file__).parents[3]
 USER, PASSWORD = "meter", "s3cret"
@@ -136,13 +136,7 @@ def store(tmp_path_factory):
 def eventually():
     """Wait until something is so, and tell whether it ever was."""
 
-    def wait(condition, timeout_s=10.0):
-        deadline = time.monotonic() + timeout_s
-        while not (reached := condition()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return reached
-
-    return wait
+    return comes_true
 
 
 @pytest.fixture

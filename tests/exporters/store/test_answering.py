@@ -1,6 +1,5 @@
 """How a result is sent, with a query played by a list of pieces and a real connection."""
 
-import asyncio
 import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from exporters.store import answering
 from exporters.store.answering import Manner, failure, send, whole
 from exporters.store.engine import Figures, Result
 from exporters.store.errors import READONLY, StoreError
+from tests.fakes.until import turn
 
 ERROR = StoreError((395, "FUNCTION_THROW"), "no")
 FIGURES = Figures(read_rows=3, elapsed_ns=7)
@@ -23,7 +23,7 @@ class Query:
         self.pieces, self.error = list(pieces), error
 
     async def read(self):
-        await asyncio.sleep(0)
+        await turn()
         return self.pieces.pop(0) if self.pieces else b""
 
     async def finish(self):

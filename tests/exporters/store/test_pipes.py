@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from exporters.store.pipes import PipeReader, PipeWriter
+from tests.fakes.until import turn
 
 LARGE = os.urandom(3_000_000)
 
@@ -37,7 +38,7 @@ async def test_what_the_engine_writes_is_read_to_the_end(tmp_path, threads):
 async def test_an_engine_that_never_opens_the_pipe_leaves_an_empty_result(tmp_path):
     reader = PipeReader(tmp_path / "p")
     reading = asyncio.create_task(reader.read())
-    await asyncio.sleep(0)
+    await turn()
     reader.no_more_writers()
 
     assert await asyncio.wait_for(reading, 5.0) == b""
@@ -91,7 +92,7 @@ async def test_an_opening_that_was_given_up_can_be_settled_later(tmp_path, threa
     writer = PipeWriter(tmp_path / "p")
     call = asyncio.get_running_loop().create_future()
     opening = asyncio.create_task(writer.open(call, threads))
-    await asyncio.sleep(0)
+    await turn()
     opening.cancel()
     await asyncio.gather(opening, return_exceptions=True)
     call.set_result(None)

@@ -10,6 +10,7 @@ import pytest
 
 from exporters.store.errors import StartError
 from exporters.store.server import _address
+from tests.fakes.until import comes_true
 
 pytestmark = pytest.mark.real
 ROWS = 2_000
@@ -45,9 +46,7 @@ def test_a_killed_store_has_every_acknowledged_row_and_a_replay_doubles_none(sta
         inserting = threading.Thread(target=insert_until_killed, args=(client, acknowledged, len(acknowledged)))
         inserting.start()
         wanted = len(acknowledged) + 3 + kill
-        while len(acknowledged) < wanted:
-            time.sleep(0.001)
-        time.sleep(0.003 * kill)
+        assert comes_true(lambda wanted=wanted: len(acknowledged) >= wanted, 60)
         store.stop(signal.SIGKILL)
         inserting.join()
         store = start(port=store.port).until_ready()
@@ -108,8 +107,7 @@ def test_a_stop_lets_statements_end_and_leaves_nothing_behind(start, make_client
         target=lambda: answers.append(client.ask("SELECT sleepEachRow(0.2) FROM numbers(5)", max_block_size=1))
     )
     asking.start()
-    while client.sql("SELECT count() FROM system.processes") != "2":
-        time.sleep(0.01)
+    assert comes_true(lambda: client.sql("SELECT count() FROM system.processes") == "2")
     assert store.stop() == 0
     asking.join()
 
@@ -132,8 +130,7 @@ def test_a_stop_does_not_wait_for_ever(start, make_client):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while client.sql("SELECT count() FROM system.processes") != "2":
-        time.sleep(0.01)
+    assert comes_true(lambda: client.sql("SELECT count() FROM system.processes") == "2")
     began = time.monotonic()
 
     assert store.stop() == 0

@@ -6,6 +6,7 @@ import pytest
 
 from exporters.store.errors import StoreError
 from exporters.store.slots import Slots
+from tests.fakes.until import turn
 
 
 async def test_a_place_is_waited_for_and_given_in_order():
@@ -18,7 +19,7 @@ async def test_a_place_is_waited_for_and_given_in_order():
         slots.release()
 
     waiting = [asyncio.create_task(come(name)) for name in "abc"]
-    await asyncio.sleep(0)
+    await turn()
     assert order == []
     slots.release()
     await asyncio.gather(*waiting)
@@ -30,7 +31,7 @@ async def test_too_many_waiting_are_refused_at_once():
     slots = Slots(1, 1, 5.0)
     await slots.acquire()
     waiting = asyncio.create_task(slots.acquire())
-    await asyncio.sleep(0)
+    await turn()
 
     with pytest.raises(StoreError, match="too many waiting"):
         await slots.acquire()
@@ -52,7 +53,7 @@ async def test_a_place_is_not_lost_with_a_caller_who_leaves():
     slots = Slots(1, 5, 5.0)
     await slots.acquire()
     leaving = asyncio.create_task(slots.acquire())
-    await asyncio.sleep(0)
+    await turn()
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     slots.release()

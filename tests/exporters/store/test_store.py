@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests.fakes.until import comes_true
+
 pytestmark = pytest.mark.real
 
 
@@ -15,12 +17,13 @@ def running(client, mark):
 
 
 def test_queries_queue_behind_queries_and_inserts_do_not(start, make_client):
-    client = make_client(start(max_queries=1).until_ready().port)
+    store = start(max_queries=1).until_ready()
+    client = make_client(store.port)
     slow = threading.Thread(
         target=client.ask, args=("SELECT sleepEachRow(0.5) FROM numbers(3) SETTINGS max_block_size = 1",)
     )
     slow.start()
-    time.sleep(0.2)
+    assert comes_true(lambda: any((store.folder / "store" / "scratch").iterdir()))
     began = time.monotonic()
     assert client.insert("FUNCTION null('a UInt8')", b'{"a":1}').status == 200
     after_insert = time.monotonic() - began
