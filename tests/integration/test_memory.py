@@ -186,6 +186,7 @@ async def test_requests_that_break_off_leave_nothing_in_memory(worker, upstream_
             await worker.ended_of(session)
 
         await until(lambda: worker.rss_bytes - before < PASSING_MB * MB)
+        assert worker.alive
 
 
 def bomb(times):

@@ -1,3 +1,4 @@
+import re
 import socket
 from pathlib import Path
 
@@ -84,23 +85,25 @@ def test_the_demo_asks_nobody_but_the_sandbox_and_bills_as_the_hosts_do(settings
     assert billed["minimax"] != "CNY"
 
 
-async def refused(settings, words):
-    with pytest.raises(ServeError, match=words):
+async def refusal(settings):
+    with pytest.raises(ServeError) as caught:
         await serve(settings, demo=False, announce=pytest.fail, reload=pytest.fail)
+    return str(caught.value)
 
 
 async def test_a_folder_in_use_is_said_with_the_holder(settings):
     settings.run_dir.mkdir(parents=True)
     with supervisor_lock(settings.run_dir):
-        await refused(settings, r"is in use by the taximeter process \d+")
+        assert re.search(r"is in use by the taximeter process \d+", await refusal(settings))
 
 
 async def test_a_taken_port_is_said_with_its_key(settings):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = Listen("127.0.0.1", taken.getsockname()[1])
-        await refused(msgspec.structs.replace(settings, listen=listen), f"listen: 127.0.0.1:{listen.port}: ")
+        said = await refusal(msgspec.structs.replace(settings, listen=listen))
+    assert f"listen: 127.0.0.1:{listen.port}: " in said
 
 
 async def test_a_data_folder_that_cannot_be_made_is_said(settings, tmp_path):
     (tmp_path / "file").write_text("")
-    await refused(msgspec.structs.replace(settings, data_dir=tmp_path / "file" / "data"), "file")
+    assert "file" in await refusal(msgspec.structs.replace(settings, data_dir=tmp_path / "file" / "data"))

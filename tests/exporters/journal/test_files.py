@@ -19,6 +19,7 @@ def test_a_lock_may_be_released_twice(tmp_path):
     lock = FileLock.take(tmp_path / "lock")
     lock.release()
     lock.release()
+    assert FileLock.take(tmp_path / "lock") is not None
 
 
 def test_a_lock_is_not_inherited_by_programs_we_start(tmp_path):

@@ -134,6 +134,7 @@ async def test_the_sink_is_closed_with_its_lane(journal_dir, state):
     async with serving(journal_dir, state, sink):
         pass
     await until(lambda: sink.closed)
+    assert sink.calls == []
 
 
 async def test_segments_that_cannot_be_put_away_are_not_delivered_again_and_put_away_later(journal_dir, state):

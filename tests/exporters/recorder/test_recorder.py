@@ -171,12 +171,14 @@ async def test_a_second_recorder_waits_until_the_first_has_ended(settings):
 
 async def test_a_recorder_that_waits_can_be_stopped(settings):
     settings.run_dir.mkdir(parents=True)
-    stop, status = asyncio.Event(), RecorderStatus()
+    stop, status, sink = asyncio.Event(), RecorderStatus(), MemorySink()
     with FileLock.take(settings.run_dir / "recorder.lock"):
-        waiting = asyncio.create_task(run_recorder(settings, FixedPrices(), [MemorySink()], stop=stop, status=status))
+        waiting = asyncio.create_task(run_recorder(settings, FixedPrices(), [sink], stop=stop, status=status))
         await until(lambda: status.phase == "waiting")
         stop.set()
         await asyncio.wait_for(waiting, 5)
+        assert FileLock.take(settings.run_dir / "recorder.lock") is None, "it was never its turn"
+    assert sink.calls == []
 
 
 async def test_a_recorder_needs_a_sink(settings):
@@ -210,6 +212,7 @@ async def test_trouble_with_the_state_is_told_and_passes(settings, monkeypatch):
             await until(lambda: sink.calls)
         await until(lambda: status.losses == {"odd": 1})
         writer.close()
+    assert len(sink.calls) == 1
 
 
 async def test_nothing_is_remembered_of_processes_that_are_done(settings):

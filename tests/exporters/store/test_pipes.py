@@ -98,4 +98,6 @@ async def test_an_opening_that_was_given_up_can_be_settled_later(tmp_path, threa
     call.set_result(None)
 
     await asyncio.wait_for(writer.settle(), 5.0)
+    assert writer.can_settle
     writer.close()
+    assert not writer.path.exists()

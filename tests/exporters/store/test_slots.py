@@ -59,3 +59,5 @@ async def test_a_place_is_not_lost_with_a_caller_who_leaves():
     slots.release()
 
     await asyncio.wait_for(slots.acquire(), 1.0)
+    slots.release()
+    assert leaving.cancelled()

@@ -120,16 +120,19 @@ def test_bad_bytes_are_given_up_and_nothing_more_is_decoded(name):
 
 @pytest.mark.parametrize("content_encoding", CODINGS)
 @given(data=st.binary(max_size=300), size=st.integers(0, 40))
-def test_arbitrary_bytes_never_raise(content_encoding, data, size):
-    decode(content_encoding, data, size)
+def test_arbitrary_bytes_never_raise_and_a_failure_has_its_name(content_encoding, data, size):
+    _, failed = decode(content_encoding, data, size, max_bytes=1000)
+    assert failed in {None, "bad_coding", "too_large"}
 
 
 @pytest.mark.parametrize("content_encoding", CODINGS)
 @given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
-def test_a_changed_byte_never_raises(content_encoding, at, byte):
+def test_a_changed_byte_never_raises_and_never_makes_it_longer_than_the_limit(content_encoding, at, byte):
     data = bytearray(compress(content_encoding, TEXT))
     data[at % len(data)] = byte
-    decode(content_encoding, bytes(data))
+    out, failed = decode(content_encoding, bytes(data), max_bytes=len(TEXT))
+    assert failed in {None, "bad_coding", "too_large"}
+    assert len(out) <= len(TEXT)
 
 
 @pytest.mark.parametrize("content_encoding", ["gzip", "br", "zstd", "gzip, gzip"])

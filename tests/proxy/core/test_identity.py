@@ -210,4 +210,7 @@ def test_every_printable_value_survives_in_a_header_and_in_baggage(value):
     st.binary(max_size=90),
 )
 def test_nothing_that_is_sent_is_an_error(own, baggage):
-    identify(read_request_head([*((b"x-taximeter-" + name, value) for name, value in own), (b"baggage", baggage)]))
+    fields = [*((b"x-taximeter-" + name, value) for name, value in own), (b"baggage", baggage)]
+    identity = identify(read_request_head(fields))
+    assert len(identity.caller.tags) <= MAX_TAGS
+    assert set(identity.changes) <= {b"baggage"}

@@ -112,8 +112,10 @@ def test_nothing_is_put_into_what_is_no_object(text):
 
 @given(st.binary(max_size=60) | st.text('{}[]",:\\ a1n', max_size=40).map(str.encode))
 def test_no_text_is_an_error(text):
-    members(text)
-    with_first_member(text, b"a", b"1")
+    found = members(text)
+    assert all(0 <= one.start < one.value_start <= one.end <= len(text) for one in found or ())
+    edited = with_first_member(text, b"a", b"1")
+    assert edited is None or len(edited) > len(text)
 
 
 def test_members_begin_where_asked():

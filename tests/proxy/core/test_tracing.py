@@ -69,8 +69,9 @@ def test_only_the_sampled_bit_of_the_flags_is_taken_over():
 
 
 @given(st.binary(max_size=80))
-def test_reading_never_raises(value):
-    parse_traceparent(value)
+def test_reading_never_raises_and_takes_nothing_that_is_not_one(value):
+    parent = parse_traceparent(value)
+    assert parent is None or parent.trace_id.encode() in value
 
 
 def test_a_call_is_a_child_of_the_apps_span():

@@ -298,7 +298,7 @@ def test_ports_are_no_part_of_a_host(host, name):
 def test_pricing_alone_never_loads_the_library():
     code = "import sys, proxy.prices.pricer, proxy.prices.load; sys.exit('genai_prices' in sys.modules)"
 
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[3]).returncode == 0
 
 
 def recorded(folder: Path) -> tuple[AttemptRecord, CallRecord, dict[str, Any]]:

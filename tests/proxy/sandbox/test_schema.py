@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,8 +47,8 @@ schemas = st.recursive(
 
 
 @given(schemas)
-def test_anything_may_be_given_as_a_schema(schema):
-    instance(schema, DRAW)
+def test_anything_may_be_given_as_a_schema_and_gives_json(schema):
+    assert json.dumps(instance(schema, DRAW))
 
 
 def test_an_object_has_what_it_requires_and_what_it_may_have():

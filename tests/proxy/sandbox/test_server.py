@@ -288,6 +288,7 @@ async def test_a_stall_does_not_hold_up_the_end_of_the_server():
         stop.set()
         async with asyncio.timeout(5):
             await serving
+        assert not response.content.at_eof(), "the stall was to be broken off, not ended"
         response.close()
 
 
