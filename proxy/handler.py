@@ -96,7 +96,7 @@ class Handler:
         self.calls.add(call)
         try:
             return await self._walk_to_the_end(call, head)
-        except Exception:
+        except Exception:  # raised again: whatever it was, it is logged and answered one floor below
             if call.status:
                 # A mistake of ours behind the answer: an apology would be taken for the answer to the next request.
                 request.client.break_off()

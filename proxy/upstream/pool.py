@@ -133,7 +133,7 @@ class Pool:
     async def _fill_place(self) -> Connection:
         try:
             return await self._dial()
-        except BaseException:
+        except BaseException:  # whatever ended it, a cancellation too: the place is free again
             self._free_place()
             raise
 
@@ -192,7 +192,7 @@ class Pool:
                 ssl=self._tls,
                 server_hostname=origin.host if self._tls else None,
             )
-        except BaseException:
+        except BaseException:  # likewise: nobody else knows this socket
             sock.close()
             raise
         transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
