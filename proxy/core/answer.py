@@ -7,6 +7,7 @@ and some name the wrong type. Blank lines, comments and a byte order mark in fro
 Nothing of a stream is kept but figures and names; a whole body is held up to a limit. Nothing here raises.
 """
 
+from abc import ABC, abstractmethod
 from decimal import Decimal
 from typing import Literal
 
@@ -40,7 +41,7 @@ _LONGEST_FIELD = max(map(len, _FIELDS))
 Kind = Literal["events", "array", "body", "text"]
 
 
-class AnswerReader:
+class AnswerReader(ABC):
     """Base of the readers. A dialect fills the facts in `take` and words its usage in `usage`."""
 
     __slots__ = (
@@ -108,17 +109,17 @@ class AnswerReader:
         """Whether the answer is one body and no stream."""
         return self._kind in {"body", "text", None}
 
+    @abstractmethod
     def take(self, data: bytes) -> bool:
         """Read one JSON object: an event of a stream or a whole body. False when it cannot be read as one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def usage(self) -> Usage:
         """What was used, once all has been read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish_class(self) -> FinishClass | None:
         """The class of the finish, once all has been read."""
-        raise NotImplementedError
 
     def note_error(self, value: object) -> None:
         """Keep the error that a decoded JSON value states; the first one of an answer stays."""
