@@ -231,9 +231,7 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         provider_cost=facts.provider_cost,
         billing=call.billing,
         response_id=(facts.response_id or "")[:_LONGEST_TEXT_CHARS],
-        provider_request_id=head.first(call.upstream.request_id_names)[:_LONGEST_TEXT_CHARS]
-        if head is not None
-        else "",
+        provider_request_id=head.request_id[:_LONGEST_TEXT_CHARS] if head is not None else "",
         changes=changes,
         unread=facts.unread or "",
     )

@@ -9,7 +9,8 @@ import asyncio
 from typing import Protocol, cast
 
 from proxy.outbox import Outbox
-from proxy.upstream.framing import MAX_HEAD_BYTES, ChunkedBody, FramingError, ResponseHead, parse_head, split_head
+from proxy.upstream.framing import MAX_HEAD_BYTES, ChunkedBody, FramingError, ResponseHead, split_head
+from proxy.upstream.head_shapes import HeadReader
 
 
 class Sink(Protocol):
@@ -45,6 +46,7 @@ class Connection(asyncio.Protocol):
         "_left",
         "_method",
         "_outbox",
+        "_read_head",
         "_reading_paused",
         "_sink",
         "_transport",
@@ -56,8 +58,9 @@ class Connection(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, heads: HeadReader) -> None:
         self._outbox = outbox
+        self._read_head = heads.read
         self._transport: asyncio.Transport | None = None
         self._sink: Sink | None = None
         self._buffer = b""
@@ -184,7 +187,7 @@ class Connection(asyncio.Protocol):
             if not end:
                 self._buffer = data
                 return
-            head = parse_head(data[:end], method=self._method)
+            head = self._read_head(data[:end], method=self._method)
             data = data[end:]
             if head.status >= 200 or head.status == 101:
                 break

@@ -22,9 +22,13 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _HEAD = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\x00]*)?(?:\r\n" + _TOKEN + rb":[^\r\n\x00]*)*\r\n\r\n",
 )
+DECIDING = frozenset(
+    b"content-length transfer-encoding content-type content-encoding connection keep-alive proxy-connection"
+    b" proxy-authenticate te trailer upgrade".split()
+)
+"""Lower-case names of headers that decide what a head means or what is cut out of it; `x-taximeter-*` are others."""
 _WANTED = re.compile(
-    rb"\r\n(content-length|transfer-encoding|content-type|content-encoding|connection|keep-alive|proxy-connection"
-    rb"|proxy-authenticate|te|trailer|upgrade|x-taximeter-[^:]*):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)",
+    rb"\r\n(" + b"|".join(sorted(DECIDING)) + rb"|x-taximeter-[^:]*):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)",
     re.IGNORECASE,
 )
 _TO_CUT = re.compile(rb"\r\n(?:connection|keep-alive|proxy-|te:|trailer|transfer-encoding|upgrade|x-taximeter-)")
@@ -62,14 +66,8 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     keep_alive: bool
     """Whether the connection may carry another call after this one."""
 
-    def first(self, names: tuple[bytes, ...]) -> str:
-        """The value of the first of these headers (lower-case names, best first) that is there; empty when none is."""
-        lowered = self.raw.lower()
-        for name in names:
-            value = _value(self.raw, lowered, b"\r\n" + name + b":")
-            if value:
-                return str(value, "latin-1")
-        return ""
+    request_id: str = ""
+    """The provider's own id of the request; empty for none."""
 
 
 def split_head(buffer: bytes | bytearray) -> int:
@@ -88,8 +86,13 @@ def split_head(buffer: bytes | bytearray) -> int:
     return end + 4
 
 
-def parse_head(raw: bytes, *, method: str) -> ResponseHead:
-    """Read a complete head (`split_head` found it); `method` is that of the request it answers.
+def parse_head(raw: bytes, *, method: str, request_id_names: tuple[bytes, ...] = ()) -> ResponseHead:
+    """Read a complete head (`split_head` found it).
+
+    Args:
+        raw: From the status line to the empty line.
+        method: Of the request that it answers.
+        request_id_names: Lower-case names of headers with the provider's own id of the request, best first.
 
     Raises:
         FramingError: it is not well formed, or its body length is ambiguous.
@@ -126,7 +129,17 @@ def parse_head(raw: bytes, *, method: str) -> ResponseHead:
         _media_type(content_type),
         str(content_encoding.lower(), "latin-1") if content_encoding else "",
         keep_alive and framing != "close",
+        _first(raw, lowered, request_id_names),
     )
+
+
+def _first(raw: bytes, lowered: bytes, names: tuple[bytes, ...]) -> str:
+    """The value of the first of these headers that has one; empty when none has."""
+    for name in names:
+        value = _value(raw, lowered, b"\r\n" + name + b":")
+        if value:
+            return str(value, "latin-1")
+    return ""
 
 
 def _plain_values(raw: bytes, lowered: bytes) -> tuple[list[bytes], bytes, bytes]:

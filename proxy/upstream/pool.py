@@ -14,6 +14,7 @@ from proxy.outbox import Outbox
 from proxy.settings import ProviderSettings
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamError, connect_failure, no_place
+from proxy.upstream.head_shapes import HeadReader
 
 IDLE_LIMIT_S = 50.0
 """Below the 60 s after which common load balancers close an idle connection, so that we are the first to close."""
@@ -49,11 +50,14 @@ def tls_context(settings: ProviderSettings) -> ssl.SSLContext:
 class Pool:
     """All connections to one provider."""
 
-    def __init__(self, settings: ProviderSettings, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+    def __init__(
+        self, settings: ProviderSettings, loop: asyncio.AbstractEventLoop, outbox: Outbox, heads: HeadReader
+    ) -> None:
         self.origin = Origin(settings.base_url)
         self._settings = settings
         self._loop = loop
         self._outbox = outbox
+        self._heads = heads
         self._tls = tls_context(settings) if self.origin.tls else None
         self._idle: deque[Connection] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -187,7 +191,7 @@ class Pool:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             transport, connection = await self._loop.create_connection(
-                lambda: Connection(self._outbox),
+                lambda: Connection(self._outbox, self._heads),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=origin.host if self._tls else None,

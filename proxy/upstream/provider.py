@@ -7,6 +7,7 @@ from functools import lru_cache
 from proxy.outbox import Outbox
 from proxy.providers.base import Provider, Route
 from proxy.settings import ProviderSettings
+from proxy.upstream.head_shapes import HeadReader
 from proxy.upstream.pool import Origin, Pool
 
 _ROUTES_KEPT = 4096
@@ -25,10 +26,10 @@ class Upstream:
     ) -> None:
         self.settings = settings
         self.kind = kind
-        self.pool = Pool(settings, loop, outbox)
+        names = tuple(name.encode("ascii") for name in kind.request_id_headers)
+        self.pool = Pool(settings, loop, outbox, HeadReader(names))
         self.origin: Origin = self.pool.origin
         self.currency = settings.currency or kind.currencies.get(self.origin.host, "USD")
-        self.request_id_names = tuple(name.encode("ascii") for name in kind.request_id_headers)
         key = settings.api_key
         self.billing = kind.billing(key.encode("latin-1")) if key is not None else ""
         """How calls are paid for where the operator's own key tells."""

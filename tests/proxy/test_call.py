@@ -39,7 +39,8 @@ class Exchange:
 
     def __init__(self, status: int) -> None:
         raw = b"HTTP/1.1 %d X\r\nContent-Length: 3\r\nminimax-request-id: r1\r\n\r\n" % status
-        self.head = parse_head(raw, method="POST") if status else None
+        names = (b"minimax-request-id",)
+        self.head = parse_head(raw, method="POST", request_id_names=names) if status else None
         self.first_byte_ns = self.first_content_ns = 0
         self.response_bytes = 3
         self.complete = self.in_tunnel = False

@@ -7,6 +7,7 @@ import pytest
 from proxy.outbox import Outbox
 from proxy.upstream.connection import Connection
 from proxy.upstream.framing import FramingError, ResponseHead
+from proxy.upstream.head_shapes import HeadReader
 
 
 class Transport(asyncio.Transport):
@@ -63,7 +64,7 @@ class Script:
 
 @pytest.fixture
 async def connection() -> Connection:
-    made = Connection(Outbox(asyncio.get_running_loop()))
+    made = Connection(Outbox(asyncio.get_running_loop()), HeadReader())
     made.connection_made(Transport())
     return made
 

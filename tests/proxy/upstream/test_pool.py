@@ -9,6 +9,7 @@ from proxy.outbox import Outbox
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import ResponseHead
+from proxy.upstream.head_shapes import HeadReader
 from proxy.upstream.pool import IDLE_LIMIT_S, Origin, Pool, tls_context
 from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
 from tests.fakes.settings import provider
@@ -49,7 +50,9 @@ async def call(pool: Pool) -> Connection:
 
 async def test_a_connection_is_used_again():
     async with raw_upstream(answers(OK)) as upstream:
-        pool = Pool(provider("p", upstream.url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
+        pool = Pool(
+            provider("p", upstream.url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()), HeadReader()
+        )
 
         first, second = await call(pool), await call(pool)
 
@@ -65,7 +68,9 @@ async def test_a_connection_that_the_provider_closed_is_not_given_out():
         await conversation.say(OK)
 
     async with raw_upstream(once) as upstream:
-        pool = Pool(provider("p", upstream.url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
+        pool = Pool(
+            provider("p", upstream.url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()), HeadReader()
+        )
         first = await call(pool)
         await until(lambda: first.closed)
 
@@ -78,7 +83,7 @@ async def test_a_connection_that_the_provider_closed_is_not_given_out():
 async def test_idle_connections_are_closed_by_the_sweep():
     async with raw_upstream(answers(OK)) as upstream:
         loop = asyncio.get_running_loop()
-        pool = Pool(provider("p", upstream.url), loop, Outbox(loop))
+        pool = Pool(provider("p", upstream.url), loop, Outbox(loop), HeadReader())
         await call(pool)
 
         pool.sweep(loop.time() + IDLE_LIMIT_S - 1)
@@ -94,6 +99,7 @@ async def test_the_limit_of_connections_makes_the_next_call_wait_for_one():
             provider("p", upstream.url, max_connections=1),
             asyncio.get_running_loop(),
             Outbox(asyncio.get_running_loop()),
+            HeadReader(),
         )
         held = await pool.acquire()
         waiting = asyncio.ensure_future(call(pool))
@@ -108,7 +114,7 @@ async def test_the_limit_of_connections_makes_the_next_call_wait_for_one():
 async def test_a_turn_that_comes_too_late_for_one_is_the_next_one_s():
     async with raw_upstream(answers(OK)) as upstream:
         loop = asyncio.get_running_loop()
-        pool = Pool(provider("p", upstream.url, max_connections=1), loop, Outbox(loop))
+        pool = Pool(provider("p", upstream.url, max_connections=1), loop, Outbox(loop), HeadReader())
         held = await pool.acquire()
         late, next_one = (asyncio.ensure_future(pool.acquire()) for _ in range(2))
         await until(lambda: "waiting=2" in repr(pool))
@@ -124,7 +130,7 @@ async def test_a_turn_that_comes_too_late_for_one_is_the_next_one_s():
 async def test_whoever_gave_up_waiting_is_passed_over():
     async with raw_upstream(answers(OK)) as upstream:
         loop = asyncio.get_running_loop()
-        pool = Pool(provider("p", upstream.url, max_connections=1), loop, Outbox(loop))
+        pool = Pool(provider("p", upstream.url, max_connections=1), loop, Outbox(loop), HeadReader())
         held = await pool.acquire()
         gone, next_one = (asyncio.ensure_future(pool.acquire()) for _ in range(2))
         await until(lambda: "waiting=2" in repr(pool))
@@ -142,7 +148,9 @@ async def test_whoever_gave_up_waiting_is_passed_over():
 async def test_whoever_gives_up_waiting_leaves_the_queue():
     async with raw_upstream(answers(OK)) as upstream:
         loop = asyncio.get_running_loop()
-        pool = Pool(provider("p", upstream.url, max_connections=1, connect_timeout_s=0.05), loop, Outbox(loop))
+        pool = Pool(
+            provider("p", upstream.url, max_connections=1, connect_timeout_s=0.05), loop, Outbox(loop), HeadReader()
+        )
         held = await pool.acquire()
 
         with pytest.raises(UpstreamError):
@@ -155,7 +163,7 @@ async def test_whoever_gives_up_waiting_leaves_the_queue():
 async def test_waiting_for_a_connection_ends_at_the_connect_limit():
     async with raw_upstream(answers(OK)) as upstream:
         settings = provider("p", upstream.url, max_connections=1, connect_timeout_s=0.05)
-        pool = Pool(settings, asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
+        pool = Pool(settings, asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()), HeadReader())
         held = await pool.acquire()
 
         with pytest.raises(UpstreamError, match=r"all 1 connections to 127\.0\.0\.1 were in use for 0\.05 s") as caught:
@@ -168,7 +176,7 @@ async def test_waiting_for_a_connection_ends_at_the_connect_limit():
 async def test_a_closed_port_is_reported_with_host_and_reason():
     async with raw_upstream(answers(OK)) as upstream:
         url = upstream.url
-    pool = Pool(provider("p", url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()))
+    pool = Pool(provider("p", url), asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()), HeadReader())
 
     with pytest.raises(UpstreamError, match="cannot be reached") as caught:
         await pool.acquire()
@@ -186,6 +194,7 @@ async def test_tls_with_a_plain_server_is_reported_as_tls_trouble():
             provider("p", upstream.url.replace("http:", "https:")),
             asyncio.get_running_loop(),
             Outbox(asyncio.get_running_loop()),
+            HeadReader(),
         )
 
         with pytest.raises(UpstreamError, match=r"TLS|cannot be reached"):
@@ -217,7 +226,7 @@ async def test_calls_that_dial_at_the_same_time_ask_for_the_address_once(monkeyp
         return await ask(*args, **more)
 
     async with raw_upstream(answers(OK)) as upstream:
-        pool = Pool(provider("p", upstream.url), loop, Outbox(loop))
+        pool = Pool(provider("p", upstream.url), loop, Outbox(loop), HeadReader())
         monkeypatch.setattr(loop, "getaddrinfo", slow)
         first, *others = (asyncio.ensure_future(pool.acquire()) for _ in range(5))
         await until(lambda: asked)
