@@ -19,6 +19,7 @@ import msgspec
 from exporters.journal.reader import Segment, list_segments, read_segment
 from exporters.recorder.ports import Batch, PricedCall, Pricer, Sink
 from exporters.recorder.state import State
+from proxy.core.money import Money
 from proxy.core.pricing import Priced
 from proxy.core.record import AttemptRecord, CallRecord
 
@@ -165,10 +166,18 @@ class Delivery:
             priced = self._pricer.price(attempt, call)
         except Exception:  # noqa: BLE001 - whatever a price list does wrong, the call is recorded, as unpriced
             counts["pricing_failed"] += 1
-            return Priced(amount=None, currency="", reasons=("pricing_failed",))
-        if priced.amount is None and attempt.usage.source != "none":
-            counts["unpriced"] += 1
-        return priced
+            priced = Priced(amount=None, currency="", reasons=("pricing_failed",))
+        else:
+            if priced.amount is None and attempt.held_cost is None and attempt.usage.source != "none":
+                counts["unpriced"] += 1
+        return priced if priced.amount is not None or attempt.held_cost is None else _as_held(priced, attempt.held_cost)
+
+
+def _as_held(priced: Priced, held: Money) -> Priced:
+    """The cost of an interrupted attempt whose usage cannot be priced: what was reserved for it."""
+    return msgspec.structs.replace(
+        priced, amount=held.amount, currency=held.currency, estimated=True, reasons=(*priced.reasons, "held")
+    )
 
 
 def _together(ahead: Iterable[Waiting]) -> list[Waiting]:

@@ -26,7 +26,7 @@ from exporters.journal.reader import (
 )
 from exporters.recorder.interrupted import close_interrupted
 from exporters.recorder.state import State
-from proxy.core.record import CallRecord, JournalLine, LossRecord, OpenRecord
+from proxy.core.record import RECORD_VERSION, CallRecord, JournalLine, LossRecord, OpenRecord
 
 _CLOCK_TICK_NS = 1_000_000_000
 
@@ -47,6 +47,14 @@ class Found(msgspec.Struct, kw_only=True):
     interrupted: int = 0
     """Calls that were closed for dead processes."""
     errors: list[str] = []
+
+
+class _Stub(msgspec.Struct):
+    """As much of an unreadable line as says what it is about."""
+
+    line: str = ""
+    call_id: str = ""
+    v: int = 0
 
 
 class _Followed(msgspec.Struct):
@@ -147,14 +155,24 @@ class Follower:
 
     def _read(self, segment: Segment, losses: dict[str, int]) -> None:
         content = read_segment(segment)
-        if content.bad:
-            reason = "unreadable" if content.intact else "damaged"
-            self._quarantine.put(segment.instance, segment.number, reason, content.bad)
+        stubs = [_stub(line) for line in content.bad]
+        for reason in ("newer", "unreadable" if content.intact else "damaged"):
+            lines = [
+                line
+                for line, stub in zip(content.bad, stubs, strict=True)
+                if (stub.v > RECORD_VERSION) == (reason == "newer")
+            ]
+            if lines:
+                self._quarantine.put(segment.instance, segment.number, reason, lines)
         if not content.intact:
             _add(losses, "segment_damaged", 1)
         if content.missing:
             _add(losses, "journal_line_missing", content.missing)
         opened, closed = _match(content.records, losses)
+        for stub in stubs:
+            # The call has ended, and waits in quarantine: it must not be closed as interrupted, and so be twice.
+            if stub.line == "call" and opened.pop(stub.call_id, None) is None:
+                closed.append(stub.call_id)
         self._state.commit_read(segment.instance, segment.number, opened=opened, closed=closed, losses=losses)
 
     def _close_open(self, instance: str, followed: _Followed, lines: list[bytes]) -> None:
@@ -164,6 +182,13 @@ class Follower:
             close_interrupted(msgspec.json.decode(line, type=OpenRecord), last_sign_ns=last_sign_ns) for line in lines
         ]
         add_segment(self._journal_dir, instance, followed.read + 1, records)
+
+
+def _stub(line: bytes) -> _Stub:
+    try:
+        return msgspec.json.decode(line, type=_Stub)
+    except (msgspec.DecodeError, UnicodeError):
+        return _Stub()
 
 
 def _match(records: list[JournalLine], losses: dict[str, int]) -> tuple[dict[str, bytes], list[str]]:

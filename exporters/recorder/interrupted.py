@@ -1,14 +1,16 @@
 """Closes the calls of a process that died: money a crash has spent is still on the books. PURE.
 
 A call that was admitted and never ended becomes a call with the outcome `interrupted`. Whether its answer came, and how
-much of it, nobody knows any more: its usage is an estimate that says so, from the size of the request (four bytes to a
-token, the common rule of thumb for English) and the output limit the app asked for. Where the app set no limit, and
-where the body is too large to be text alone (images count by other rules), a figure would be made up: it stays unknown.
+much of it, nobody knows any more: its usage is an estimate that says so. Where something was reserved for the call,
+that is the estimate, and the reserved cost stands where the usage cannot be priced. Else it comes from the size of the
+request (four bytes to a token, the common rule of thumb for English) and the output limit the app asked for. Where the
+app set no limit, and where the body is too large to be text alone (images count by other rules), a figure would be made
+up: it stays unknown.
 """
 
 import hashlib
 
-from proxy.core.record import RECORD_VERSION, AttemptRecord, CallRecord, OpenRecord
+from proxy.core.record import RECORD_VERSION, AttemptRecord, CallRecord, Hold, OpenRecord
 from proxy.core.usage import NO_USAGE, Usage
 
 OUTCOME = "interrupted"
@@ -37,7 +39,8 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         model=opened.model_requested,
         outcome=OUTCOME,
         request_bytes=opened.request_bytes,
-        usage=_estimate(opened),
+        usage=_held(opened.hold) if opened.hold is not None else _estimate(opened),
+        held_cost=opened.hold.cost if opened.hold is not None else None,
     )
     return CallRecord(
         v=RECORD_VERSION,
@@ -58,6 +61,18 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         outcome=OUTCOME,
         request_bytes=opened.request_bytes,
         attempts=(attempt,),
+    )
+
+
+def _held(hold: Hold) -> Usage:
+    if hold.input_tokens is None and hold.output_tokens is None and not hold.units:
+        return NO_USAGE
+    return Usage(
+        input_tokens=hold.input_tokens,
+        output_tokens=hold.output_tokens,
+        units=hold.units,
+        source="estimated",
+        origin="hold",
     )
 
 

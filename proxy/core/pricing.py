@@ -46,6 +46,7 @@ REASONS = {
     "output_unreported": "no output tokens were reported",
     "tokens_unreported": "no tokens were reported, though the model bills them",
     "usage_estimated": "the usage itself is an estimate",
+    "held": "the call was interrupted: this is what was reserved for it",
     "price_estimated": "the price may differ from the bill",
     "service_tier": "the price has no rates for this service tier: standard rates",
     "cached_exceeds_input": "more input was cached and written than there was",

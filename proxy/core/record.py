@@ -1,7 +1,11 @@
 """The record of a call: one per call, refused ones too, with every attempt in it. It is what the journal holds.
 
-Versioned: readers accept every older `v`; a field is only ever added, with a default.
+Versioned: readers accept every older `v`; a field is only ever added, with a default. `v` goes up when that is not
+enough: a reader leaves a line of a later `v` alone as a whole, since half of it may mean something else.
 """
+
+from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -11,6 +15,8 @@ from proxy.core.money import Money
 from proxy.core.usage import NO_USAGE, Usage
 
 RECORD_VERSION = 1
+Version = Annotated[int, msgspec.Meta(ge=1, le=RECORD_VERSION)]
+"""What this version can read."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,6 +74,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     response_bytes: int = 0
     usage: Usage = NO_USAGE
     provider_cost: Money | None = None
+    held_cost: Money | None = None
+    """What was reserved for it, where nobody knows any more what it cost: of interrupted calls alone."""
     billing: str = ""
     """`subscription` where the key that was used says so; empty where nobody knows."""
     response_id: str = ""
@@ -80,7 +88,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="call"):
     """One finished call. The journal line of it is this, as JSON."""
 
-    v: int
+    v: Version
     call_id: str
     started_at_ns: int
     duration_ns: int
@@ -111,10 +119,20 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     attempts: tuple[AttemptRecord, ...] = ()
 
 
+class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was reserved for a call when it was admitted: the most that it may use. None means "not known"."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    units: dict[str, Decimal] = {}
+    """Everything that is not a token, by the names of `Usage.units`."""
+    cost: Money | None = None
+
+
 class OpenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="open"):
     """A call that was admitted. Without a later `CallRecord` of the same id it is closed as `interrupted`."""
 
-    v: int
+    v: Version
     call_id: str
     started_at_ns: int
     trace: TraceIds
@@ -131,12 +149,14 @@ class OpenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     streaming: bool = False
     billable: bool = True
     request_bytes: int = 0
+    hold: Hold | None = None
+    """What was reserved for it; None where nothing had to be."""
 
 
 class LossRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="loss"):
     """Something that was not recorded or not understood, counted by reason since the last such line."""
 
-    v: int
+    v: Version
     at_ns: int
     counts: dict[str, int]
 

@@ -1,6 +1,7 @@
 import os
 import sqlite3
 import time
+from decimal import Decimal
 
 import pytest
 
@@ -9,6 +10,7 @@ from exporters.recorder import deliver
 from exporters.recorder.deliver import MAX_PARCEL_SEGMENTS, Delivery, age_s
 from exporters.recorder.ports import SinkUnavailableError
 from exporters.recorder.state import State
+from proxy.core.money import Money
 from tests.fakes.records import attempt, call, call_id, loss, opened
 from tests.fakes.sinks import FixedPrices, MemorySink
 
@@ -170,6 +172,22 @@ def test_a_segment_without_calls_moves_the_cursor_and_bothers_nobody(journal_dir
     put(journal_dir, 1, opened(1), loss(odd=1))
     delivery.deliver(delivery.next_parcel({"w": 1}))
     assert (sink.batches, delivery.cursors) == ([], {"w": 1})
+
+
+def test_what_was_reserved_stands_in_for_a_cost_that_nobody_can_know(journal_dir, sink, delivery):
+    held = Money(Decimal("0.12"), "CNY")
+    unknown, explodes, known = (attempt(model=name, held_cost=held) for name in ("unknown", "explodes", "good"))
+    put(journal_dir, 1, call(1, unknown, explodes, known))
+    delivery.deliver(delivery.next_parcel({"w": 1}))
+    prices = sink.batches[0].calls[0].prices
+    assert [(price.amount, price.currency) for price in prices] == [
+        (held.amount, "CNY"),
+        (held.amount, "CNY"),
+        (Decimal("0.01"), "USD"),
+    ]
+    assert [price.reasons for price in prices] == [("no_price", "held"), ("pricing_failed", "held"), ()]
+    assert [price.estimated for price in prices] == [True, True, False]
+    assert delivery.counts() == {"calls": 1, "pricing_failed": 1}
 
 
 def test_what_nobody_can_price_is_recorded_unpriced_and_counted(journal_dir, sink, delivery):

@@ -1,8 +1,10 @@
+import hashlib
 import os
 
 import msgspec
 import pytest
 
+from exporters.journal.names import SegmentName
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import add_segment, list_segments, read_segment
 from exporters.journal.writer import Journal
@@ -37,6 +39,14 @@ def live(journal_dir, instance="w", **more):
 def sealed(journal):
     """Wait until everything that was handed to the keeper is sealed."""
     journal._keeper.submit(lambda: None).result()
+
+
+def put_raw(journal_dir, number, lines, instance="w"):
+    """A sealed segment of any lines."""
+    data = b"".join(line + b"\n" for line in lines)
+    name = SegmentName(number, len(lines), hashlib.sha256(data).hexdigest()).file_name
+    (journal_dir / instance).mkdir(exist_ok=True)
+    (journal_dir / instance / name).write_bytes(data)
 
 
 def ids(journal_dir, instance, number):
@@ -188,6 +198,16 @@ def test_unreadable_lines_go_into_quarantine_and_hold_up_nothing(journal_dir, st
     assert follower(journal_dir, state).look().read == {"w": 1}
     assert Quarantine(journal_dir).counts() == {"unreadable": 1}
     assert state.losses() == {}
+
+
+def test_a_line_of_a_later_version_is_put_aside_whole_and_its_call_is_not_closed_a_second_time(journal_dir, state):
+    later = [line.replace(b'"v":1', b'"v":2') for line in map(msgspec.json.encode, (call(1), call(2), opened(3)))]
+    put_raw(journal_dir, 1, [msgspec.json.encode(opened(1)), msgspec.json.encode(opened(4))])
+    put_raw(journal_dir, 2, [msgspec.json.encode(opened(2)), *later])
+    found = follower(journal_dir, state).look()
+    assert Quarantine(journal_dir).counts() == {"newer": 3}
+    assert found.interrupted == 1
+    assert ids(journal_dir, "w", 3) == [call_id(4)]
 
 
 def test_a_damaged_segment_gives_its_good_lines_and_is_counted(journal_dir, state):

@@ -1,8 +1,11 @@
+from decimal import Decimal
+
 import msgspec
 import pytest
 
 from exporters.recorder.interrupted import close_interrupted
-from proxy.core.record import CallRecord, OpenRecord
+from proxy.core.money import Money
+from proxy.core.record import CallRecord, Hold, OpenRecord
 from proxy.core.usage import NO_USAGE
 from tests.fakes.records import STARTED_NS, opened
 
@@ -54,3 +57,18 @@ def test_the_same_call_is_closed_the_same_way_and_another_with_another_span():
 
 def test_a_clock_that_went_back_makes_no_negative_time():
     assert close_interrupted(opened(7), last_sign_ns=STARTED_NS - 1).duration_ns == 0
+
+
+def test_what_was_reserved_is_the_estimate_where_something_was():
+    hold = Hold(input_tokens=70, output_tokens=900, units={"images": Decimal(2)}, cost=Money(Decimal("0.12"), "USD"))
+    (attempt,) = close_interrupted(opened(7, hold=hold, max_output_tokens=50), last_sign_ns=LAST_SIGN_NS).attempts
+    assert (attempt.usage.input_tokens, attempt.usage.output_tokens, attempt.usage.units) == (70, 900, hold.units)
+    assert (attempt.usage.source, attempt.usage.origin, attempt.usage.complete) == ("estimated", "hold", False)
+    assert attempt.held_cost == hold.cost
+
+
+def test_a_reservation_of_money_alone_makes_up_no_usage():
+    hold = Hold(cost=Money(Decimal("0.12"), "USD"))
+    (attempt,) = close_interrupted(opened(7, hold=hold), last_sign_ns=LAST_SIGN_NS).attempts
+    assert attempt.usage == NO_USAGE
+    assert attempt.held_cost == hold.cost
