@@ -39,6 +39,7 @@ class Call:
         "facts",
         "interrupted",
         "method",
+        "model_requested",
         "operation",
         "path",
         "place",
@@ -51,6 +52,7 @@ class Call:
         "started_at_ns",
         "started_ns",
         "status",
+        "streaming",
         "trace",
         "upstream",
     )
@@ -73,6 +75,11 @@ class Call:
         """The app's own key, to keep it out of the record."""
         self.billing = ""
         self.facts: RequestFacts = _NO_FACTS
+        self.model_requested = ""
+        """The model that the app asked for, in its body or its path."""
+        self.streaming = False
+        """Whether a stream was asked for, in the body or by the path."""
+        self.learn(_NO_FACTS)
         self.exchange: Exchange | None = None
         self.client_gone = False
         self.interrupted = False
@@ -89,6 +96,12 @@ class Call:
     def query_text(self) -> str:
         """The query without its question mark, as it came."""
         return str(self.place.query[1:], "latin-1")
+
+    def learn(self, facts: RequestFacts) -> None:
+        """Take what the request body says."""
+        self.facts = facts
+        self.model_requested = (facts.model or self.route.model or "")[:_LONGEST_TEXT_CHARS]
+        self.streaming = facts.streaming or self.route.streaming
 
     # the client connection
 
@@ -136,7 +149,9 @@ class Call:
         """The finished call."""
         last = self.attempts[-1] if self.attempts else None
         duration_ns = time.monotonic_ns() - self.started_ns
-        waited_ns = self.body_complete_ns - self.started_ns
+        elsewhere_ns = self.body_complete_ns - self.started_ns
+        for attempt in self.attempts:
+            elsewhere_ns += attempt.duration_ns
         outcome, error_class = self._outcome(last)
         return CallRecord(
             v=RECORD_VERSION,
@@ -157,23 +172,13 @@ class Call:
             status=self.status,
             outcome=outcome,
             error_class=error_class,
-            overhead_ns=max(0, duration_ns - waited_ns - sum(attempt.duration_ns for attempt in self.attempts)),
+            overhead_ns=max(0, duration_ns - elsewhere_ns),
             request_bytes=self.request_bytes,
             response_bytes=last.response_bytes if last is not None else 0,
             client_gone=self.client_gone,
             reasons=tuple(self.reasons),
             attempts=tuple(self.attempts),
         )
-
-    @property
-    def model_requested(self) -> str:
-        """The model that the app asked for, in its body or its path."""
-        return (self.facts.model or self.route.model or "")[:_LONGEST_TEXT_CHARS]
-
-    @property
-    def streaming(self) -> bool:
-        """Whether a stream was asked for, in the body or by the path."""
-        return self.facts.streaming or self.route.streaming
 
     def _outcome(self, last: AttemptRecord | None) -> tuple[str, ErrorClass | None]:
         if self.refused:

@@ -85,6 +85,23 @@ class Forwarder:
 class _Attempt:
     """One try at the target, with its request bytes, its exchange and its row."""
 
+    __slots__ = (
+        "_asked_usage",
+        "_body",
+        "_call",
+        "_changes",
+        "_connect_ns",
+        "_error",
+        "_exchange",
+        "_own_chunks",
+        "_owner",
+        "_request_head",
+        "_sent",
+        "_span_id",
+        "_started_at_ns",
+        "_started_ns",
+    )
+
     def __init__(
         self, owner: Forwarder, call: Call, head: RequestHead, body: bytes | None, *, asked_usage: bool
     ) -> None:

@@ -215,7 +215,7 @@ class Handler:
         if dialect is not None and data:
             if len(data) > self._max_request_bytes:
                 raise Refused(self._too_large)
-            call.facts = self._facts(dialect, head, data)
+            call.learn(self._facts(dialect, head, data))
         return data
 
     async def _collect(self, call: Call, head: RequestHead) -> bytes:

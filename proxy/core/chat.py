@@ -130,13 +130,12 @@ def read_chat_request(body: bytes) -> RequestFacts:
         return RequestFacts(unread="not_json" if body.strip() else "empty")
     options = request.stream_options
     include_usage = options.get("include_usage") if isinstance(options, dict) else None
-    limits = (request.max_completion_tokens, request.max_tokens, request.tokens_to_generate)
     return RequestFacts(
         model=request.model or None,
         streaming=bool(request.stream),
         include_usage=include_usage if isinstance(include_usage, bool) else None,
         has_stream_options=options is not msgspec.UNSET,
-        max_output_tokens=next((limit for limit in limits if limit is not None), None),
+        max_output_tokens=first_stated(request.max_completion_tokens, request.max_tokens, request.tokens_to_generate),
         choices=request.n,
         service_tier=request.service_tier or None,
     )
@@ -211,8 +210,11 @@ class ChatReader(AnswerReader):
     def _take_choice(self, choice: _Choice, position: int) -> None:
         message = choice.delta or choice.message
         if not self.saw_content:
-            parts = (message, *(choice.messages or ()))
-            self.saw_content = bool(choice.text) or any(part is not None and part.has_content() for part in parts)
+            self.saw_content = (
+                bool(choice.text)
+                or (message is not None and message.has_content())
+                or (choice.messages is not None and any(part.has_content() for part in choice.messages))
+            )
         if choice.error:
             self.note_error({"error": choice.error})
         if (position if choice.index is None else choice.index) != 0:

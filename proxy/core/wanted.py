@@ -79,7 +79,10 @@ def clean_text(value: str) -> str:
 
 def first_stated(*values: V | None) -> V | None:
     """The first value that is not None: several names for one figure, best first."""
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def overlay(older: T | None, newer: T) -> T:

@@ -51,7 +51,7 @@ def call() -> Call:
     place = Places({"minimax": MINIMAX}).find(Request.head)
     assert isinstance(place, Place)
     made = Call(Request(), "c1", place)
-    made.facts = RequestFacts(model="MiniMax-M3", streaming=True)
+    made.learn(RequestFacts(model="MiniMax-M3", streaming=True))
     return made
 
 
