@@ -72,6 +72,66 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"StoreSettings(url={self.url!r}, user={self.user!r}, database={self.database!r})"
 
 
+class OtlpTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one signal of OpenTelemetry goes."""
+
+    endpoint: str
+    """Over HTTP the whole URL of the signal; over gRPC scheme, host and port, `http` meaning without TLS."""
+    protocol: Literal["http/protobuf", "grpc"]
+    headers: dict[str, str] = {}
+    """By small name; most of them are credentials."""
+    compression: Literal["gzip", "none"] = "gzip"
+    timeout_s: float = 10.0
+    """For one request."""
+    tls_ca_file: str | None = None
+    tls_cert_file: str | None = None
+    """Our own certificate, where the receiver asks for one."""
+    tls_key_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the headers: settings end up in tracebacks."""
+        return f"OtlpTarget(endpoint={self.endpoint!r}, protocol={self.protocol!r})"
+
+
+class OtlpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Spans and metrics over OTLP."""
+
+    enabled_by: str
+    """What said where they go: `sinks.otlp.endpoint`, or environment variables."""
+    traces: OtlpTarget | None = None
+    metrics: OtlpTarget | None = None
+    unsampled_too: bool = False
+    """Whether traces go out that the app asked not to sample."""
+    temporality: Literal["cumulative", "delta"] = "cumulative"
+    metrics_interval_s: float = 60.0
+    resource: dict[str, str] = {}
+    """Attributes of who sends; `service.name` is `taximeter` where nothing says otherwise."""
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One receiver of call records."""
+
+    name: str
+    hook_url: str
+    """Whole; many receivers take its path or query for a key."""
+    secret: str
+    """What the messages are signed with."""
+    only: Literal["all", "errors"] = "all"
+    timeout_s: float = 15.0
+    tls_ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Without URL and secret: settings end up in tracebacks."""
+        return f"WebhookSettings(name={self.name!r}, only={self.only!r})"
+
+
+class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where calls go besides the store."""
+
+    otlp: OtlpSettings | None = None
+    webhooks: tuple[WebhookSettings, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a process needs to know to start."""
 
@@ -94,6 +154,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_keep_bytes: int = 512 * 1024 * 1024
     """How large all kept segments may be together; the oldest hours go first."""
     shutdown_grace_s: float = 30.0
+    sinks: SinkSettings = SinkSettings()
     semconv: str = "1.41"
     price_files: tuple[str, ...] = ()
     config_file: str | None = None

@@ -9,9 +9,10 @@ from pathlib import Path
 from proxy.config import values
 from proxy.config.problems import KeyPath, Report, did_you_mean, dotted
 from proxy.config.schema import Config, ProviderConfig, TlsConfig
+from proxy.config.sinks import SinksBuilder
 from proxy.config.values import SecretRef
 from proxy.providers.base import Provider
-from proxy.settings import Listen, ProviderSettings, Settings, StoreSettings
+from proxy.settings import Listen, ProviderSettings, Settings, SinkSettings, StoreSettings
 
 BASE_URL_ENV = {"azure": "AZURE_OPENAI_ENDPOINT"}
 """Provider kinds without a base URL of their own, and the environment variable that names it by their SDK's custom."""
@@ -54,6 +55,7 @@ class Builder:
             journal_keep_s=config.journal.keep,
             journal_keep_bytes=config.journal.keep_bytes,
             shutdown_grace_s=config.shutdown_grace,
+            sinks=self._sinks(),
             semconv=config.semconv,
             price_files=tuple(self._price_file(file, ("prices", index)) for index, file in enumerate(config.prices)),
             config_file=config_file,
@@ -161,6 +163,12 @@ class Builder:
             tls_verify=store.tls.verify,
             tls_ca_file=ca_file,
         )
+
+    def _sinks(self) -> SinkSettings:
+        builder = SinksBuilder(
+            self._config.sinks, env=self._env, report=self._report, secret=self._secret, readable=self._readable
+        )
+        return builder.build()
 
     def _check_ports(self) -> None:
         config = self._config

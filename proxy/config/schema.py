@@ -40,6 +40,9 @@ Currency = Annotated[str, _parsed(values.currency)]
 Identifier = Annotated[str, _parsed(values.identifier)]
 HostName = Annotated[str, _parsed(values.host_name)]
 FilePath = Annotated[str, Field(min_length=1)]
+HeaderName = Annotated[str, _parsed(values.header_name)]
+HeaderValue = Annotated[values.SecretRef | str, _parsed(values.header_value)]
+WebUrl = Annotated[values.SecretRef | str, _parsed(values.web_url)]
 
 
 class Section(BaseModel):
@@ -128,6 +131,54 @@ class JournalConfig(Section):
     keep_bytes: SizeBytes = 512 * 1024 * 1024
 
 
+class ClientTlsConfig(Section):
+    """How a receiver's certificate is checked, and our own where it asks for one."""
+
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+
+class OtlpConfig(Section):
+    """Spans and metrics over OTLP. What is left out is taken from the `OTEL_` variables of the environment."""
+
+    enabled: bool = True
+    endpoint: BaseUrl | None = None
+    protocol: Literal["http/protobuf", "grpc"] | None = None
+    headers: dict[HeaderName, HeaderValue] = {}
+    compression: Literal["gzip", "none"] | None = None
+    timeout: Seconds | None = None
+    tls: ClientTlsConfig = ClientTlsConfig()
+    traces: Literal["sampled", "all", "none"] | None = None
+    metrics: Literal["cumulative", "delta", "none"] | None = None
+    metrics_interval: Seconds | None = None
+    service_name: Annotated[str, Field(min_length=1)] | None = None
+    resource: dict[str, str] = {}
+
+
+class WebhookTlsConfig(Section):
+    """How a receiver's certificate is checked."""
+
+    ca_file: FilePath | None = None
+
+
+class WebhookConfig(Section):
+    """One receiver of call records, under a name that its place in the journal is kept by."""
+
+    url: WebUrl | None = None
+    secret: SecretReference | None = None
+    only: Literal["all", "errors"] = "all"
+    timeout: Seconds = 15.0
+    tls: WebhookTlsConfig = WebhookTlsConfig()
+
+
+class SinksConfig(Section):
+    """Where calls go besides the store."""
+
+    otlp: OtlpConfig = OtlpConfig()
+    webhooks: Annotated[dict[str, WebhookConfig], BeforeValidator(lambda raw: {} if raw is None else raw)] = {}
+
+
 class Config(Section):
     """The whole file."""
 
@@ -143,6 +194,7 @@ class Config(Section):
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
     journal: JournalConfig = JournalConfig()
+    sinks: SinksConfig = SinksConfig()
     prices: list[FilePath] = []
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"

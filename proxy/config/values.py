@@ -23,6 +23,7 @@ MAX_DURATION_S = 30 * 86400.0
 _SAY_DURATION = "must be a duration such as 10s, 500ms or 5m, or a number of seconds"
 _SAY_SIZE = "must be a size such as 64KiB or 256MiB, or a number of bytes"
 _SAY_LISTEN = "must be an address to listen on, such as 127.0.0.1:8484"
+_SAY_WHOLE_URL = "must be a URL such as https://hooks.example.com/taximeter"
 _SAY_REFERENCE = "a secret must not stand in this file; refer to it as env:NAME or file:PATH"
 
 
@@ -124,6 +125,40 @@ def secret_ref(raw: Any) -> SecretRef:
     if source == "env" and not _ENV_NAME.fullmatch(name):
         raise ValueError("env: must be followed by the name of an environment variable, not by the secret itself")
     return SecretRef("env" if source == "env" else "file", name)
+
+
+def header_name(raw: Any) -> str:
+    """The name of an HTTP header, in small letters."""
+    if isinstance(raw, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", raw):
+        return raw.lower()
+    raise ValueError("must be the name of a header: letters, digits, and . _ -")
+
+
+def header_value(raw: Any) -> SecretRef | str:
+    """`env:NAME`, `file:PATH` -> SecretRef; any other text is the value itself."""
+    if isinstance(raw, dict) or (isinstance(raw, str) and raw.strip().startswith(("env:", "file:"))):
+        return secret_ref(raw)
+    if isinstance(raw, str) and raw.isascii() and raw.isprintable():
+        return raw.strip()
+    raise ValueError("must be plain text, or refer to a secret as env:NAME or file:PATH")
+
+
+def web_url(raw: Any) -> SecretRef | str:
+    """A whole URL, or a reference to one: `env:NAME`, `file:PATH`."""
+    if isinstance(raw, dict) or (isinstance(raw, str) and raw.strip().startswith(("env:", "file:"))):
+        return secret_ref(raw)
+    return whole_url(raw)
+
+
+def whole_url(raw: Any) -> str:
+    """A URL with any path and query, and no user, password or fragment; as it was written."""
+    bare, _, query = raw.strip().partition("?") if isinstance(raw, str) else ("", "", "")
+    if not bare or re.search(r"[\x00-\x20\x7f-\uffff\\#]", query):
+        raise ValueError(_SAY_WHOLE_URL)
+    if "@" in bare:
+        raise ValueError("must not hold a user or password")
+    base_url(bare)
+    return f"{bare}?{query}" if query else bare
 
 
 def worker_count(raw: Any) -> int | None:

@@ -2,7 +2,21 @@
 
 from pathlib import Path
 
-from proxy.settings import Listen, ProviderSettings, Settings, StoreSettings, from_json, to_json
+from proxy.settings import (
+    Listen,
+    OtlpSettings,
+    OtlpTarget,
+    ProviderSettings,
+    Settings,
+    SinkSettings,
+    StoreSettings,
+    WebhookSettings,
+    from_json,
+    to_json,
+)
+
+TARGET = OtlpTarget(endpoint="http://c:4318/v1/traces", protocol="http/protobuf", headers={"x-key": "sk-secret"})
+HOOK = WebhookSettings(name="ops", hook_url="https://h.example/sk-secret", secret="sk-secret")
 
 
 def test_settings_come_out_of_the_pipe_as_they_went_in():
@@ -13,6 +27,7 @@ def test_settings_come_out_of_the_pipe_as_they_went_in():
         data_dir=Path("/data"),
         workers=2,
         providers=(ProviderSettings(name="p", kind="openai", base_url="https://x", api_key="sk"),),
+        sinks=SinkSettings(otlp=OtlpSettings(enabled_by="test", traces=TARGET), webhooks=(HOOK,)),
     )
 
     line = to_json(settings)
@@ -21,3 +36,7 @@ def test_settings_come_out_of_the_pipe_as_they_went_in():
     assert b"\n" not in line
     assert settings.journal_dir == Path("/data/journal")
     assert settings.admin.url == "http://[::1]:8485"
+
+
+def test_a_sink_in_a_traceback_shows_no_secret():
+    assert "sk-secret" not in repr(SinkSettings(otlp=OtlpSettings(enabled_by="", traces=TARGET), webhooks=(HOOK,)))

@@ -106,7 +106,7 @@ def test_everything_in_the_example_can_be_switched_on(tmp_path):
     text = re.sub(r"  (listen: 127.0.0.1:8486|max_memory_bytes.*|max_queries.*)\n", "", uncommented()).replace(
         "openai-compatible", "openai"
     )
-    settings = load(tmp_path, text, dict.fromkeys(names, "x"))
+    settings = load(tmp_path, text, dict.fromkeys(names, "x" * 32))
     assert [p.name for p in settings.providers][-1] == "my-vllm"
     assert settings.store.url == "https://clickhouse.example.com:8443"
 
@@ -121,4 +121,5 @@ def test_the_example_names_every_key():
 
     example = uncommented()
     missing = {key for key in keys(Config) if not re.search(rf"\b{key}:", example)}
-    assert missing == {"ca_file"}  # it stands beside verify, and names a file that the example does not have
+    # They stand beside verify, and name files that the example does not have.
+    assert missing == {"ca_file", "cert_file", "key_file"}

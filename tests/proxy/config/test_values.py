@@ -15,6 +15,9 @@ PARSERS = [
     values.currency,
     values.identifier,
     values.host_name,
+    values.header_name,
+    values.header_value,
+    values.web_url,
 ]
 
 raw_values = st.recursive(
@@ -149,3 +152,23 @@ def test_secrets_are_references(raw, ref):
 def test_everything_else_is_refused_as_a_secret(raw):
     with pytest.raises(ValueError, match=r"env:|file:"):
         values.secret_ref(raw)
+
+
+def test_a_header_has_a_small_name_and_a_value_or_a_reference():
+    assert values.header_name("X-Scope-OrgID") == "x-scope-orgid"
+    assert values.header_value(" tenant ") == "tenant"
+    assert values.header_value("env:TOKEN") == values.SecretRef("env", "TOKEN")
+    for bad in ("", "a b", "é", 5):
+        with pytest.raises(ValueError):
+            values.header_name(bad)
+    for bad in ("a\nb", 5, {"env": "A", "file": "B"}):
+        with pytest.raises(ValueError):
+            values.header_value(bad)
+
+
+def test_a_whole_url_keeps_its_path_and_query():
+    assert values.web_url("https://h.example/T0?key=a/b") == "https://h.example/T0?key=a/b"
+    assert values.web_url({"file": "hook"}) == values.SecretRef("file", "hook")
+    for bad in ("", "h.example", "https://me:pw@h.example", "https://h.example/#x", "https://h.example/?a b", None):
+        with pytest.raises(ValueError):
+            values.web_url(bad)
