@@ -28,6 +28,27 @@ class SinkStatus(msgspec.Struct, kw_only=True):
     """Everything it has counted, over all restarts: `calls`, `attempts`, `unpriced`, `refused` ..."""
 
 
+class SelfCheckStatus(msgspec.Struct, kw_only=True):
+    """What the nightly self-check of the store has found over all days that are known, not only in its last run."""
+
+    ran_at_ns: int | None = None
+    """When it last came to its end, Unix time; None before the first."""
+    ok: bool | None = None
+    """Whether every day is as it must be; None before the first, or when the last one could not be done."""
+    days: int = 0
+    """Days that the last run has looked at."""
+    doubled_calls: int = 0
+    """Rows of `calls` beyond one for each call id."""
+    doubled_attempts: int = 0
+    """Rows of `attempts` beyond one for each call id and attempt."""
+    drifted_days: int = 0
+    """Finished days of a roll-up whose sums are not those of the rows it was made of."""
+    findings: list[str] = []
+    """Every day with something wrong, in words; the first twenty."""
+    last_error: str = ""
+    """Why the last run could not be done; empty when it was."""
+
+
 class RecorderStatus(msgspec.Struct, kw_only=True):
     """How the recorder is doing. It is changed in place by the recorder and read by anybody on the same loop."""
 
@@ -50,9 +71,12 @@ class RecorderStatus(msgspec.Struct, kw_only=True):
     """Calls of dead processes that were closed since this recorder started."""
     losses: dict[str, int] = {}
     """Everything lost, by reason, over all restarts."""
+    losses_at_ns: dict[str, int] = {}
+    """Reason -> when this recorder last saw its count rise, Unix time."""
     quarantine: dict[str, int] = {}
     """Lines in quarantine, by reason."""
     sinks: dict[str, SinkStatus] = {}
     last_error: str = ""
     """Of the last trouble with the journal itself."""
     last_error_ns: int | None = None
+    self_check: SelfCheckStatus = msgspec.field(default_factory=SelfCheckStatus)
