@@ -107,6 +107,7 @@ class _Recorder:
             own = status.sinks.setdefault(sink.name, SinkStatus())
             own.counts = state.counts(sink.name)
             self._lanes.append(Lane(Delivery(sink, pricer, state, settings.journal_dir), own, self._put_away))
+        status.losses = state.losses()
         self._expired_at_s = self._counted_at_s = float("-inf")
         self._counts_due = True
 
@@ -189,9 +190,15 @@ class _Recorder:
             self._counted_at_s = now_s
             self._status.quarantine = self._quarantine.counts()
         if self._counts_due:
-            self._status.losses = self._state.losses()
+            self._tell_losses(self._state.losses())
             self._status.open_calls = self._state.open_calls()
             self._counts_due = False
+
+    def _tell_losses(self, losses: dict[str, int]) -> None:
+        status = self._status
+        risen = [reason for reason, count in losses.items() if count > status.losses.get(reason, 0)]
+        status.losses_at_ns = status.losses_at_ns | dict.fromkeys(risen, time.time_ns())
+        status.losses = losses
 
     def _tell(self, found: Found) -> None:
         """Bring the status up to date, on the loop."""

@@ -197,6 +197,17 @@ async def test_losses_and_quarantine_are_told(settings):
         await until(lambda: status.losses.get("odd") == 3)
         await until(lambda: status.quarantine == {"damaged": 1})
     assert status.losses == {"odd": 3, "segment_damaged": 1}
+    assert set(status.losses_at_ns) == {"odd", "segment_damaged"}
+
+
+async def test_losses_of_a_former_run_are_not_fresh(settings):
+    settings.run_dir.mkdir()
+    state = State(settings.run_dir / "recorder.sqlite")
+    state.commit_read("gone", 1, opened={}, closed=[], losses={"odd": 2})
+    state.close()
+    async with recording(settings, MemorySink()) as status:
+        await until(lambda: status.looked_at_ns)
+    assert (status.losses, status.losses_at_ns) == ({"odd": 2}, {})
 
 
 async def test_trouble_with_the_state_is_told_and_passes(settings, monkeypatch):
