@@ -23,7 +23,7 @@ PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(RUN_STAMP) ## Start the proxy with its embedded store
@@ -59,6 +59,10 @@ format: $(DEV_STAMP) ## Put the sources in their form
 .PHONY: bench
 bench: $(DEV_STAMP) ## Measure: direct, nginx and Taximeter, interleaved
 	$(PYTHON_OF_VENV) tests/bench/run.py $(ARGS)
+
+.PHONY: bench-store
+bench-store: $(DEV_STAMP) ## Measure: a million calls into the embedded store, and the reports from them
+	$(PYTHON_OF_VENV) tests/bench/million.py $(ARGS)
 
 # `make lock` keeps the versions that are there; `make lock UPGRADE=1` takes the newest.
 COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
