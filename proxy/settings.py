@@ -66,6 +66,12 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the embedded engine may hold in memory; 0: a quarter of the machine or container, from 1 to 4 GiB."""
     max_queries: int = 8
     """How many queries the embedded store runs at once; more of them wait."""
+    cluster: str | None = None
+    """Name of the cluster that the tables are spread over; None: one server."""
+    retention: dict[str, int | None] = {}
+    """Table -> days that its rows are kept, None for ever; a table that is not named is left as it is."""
+    self_check_hour: int | None = 3
+    """Hour in UTC of the nightly self-check; None: never."""
 
     def __repr__(self) -> str:
         """Without the passwords: settings end up in tracebacks."""
@@ -153,6 +159,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long segments are kept that every sink has; 0 keeps none."""
     journal_keep_bytes: int = 512 * 1024 * 1024
     """How large all kept segments may be together; the oldest hours go first."""
+    journal_max_bytes: int = 4 * 1024**3
+    """What may wait in the journal for a sink, of all workers together: some 1.5 million calls."""
+    journal_min_free_bytes: int = 256 * 1024 * 1024
+    """What the journal leaves free of its file system."""
+    journal_on_full: Literal["pass", "refuse"] = "pass"
+    """Whether calls go on unrecorded when the journal is full, or are refused."""
     shutdown_grace_s: float = 30.0
     sinks: SinkSettings = SinkSettings()
     semconv: str = "1.41"

@@ -54,6 +54,9 @@ class Builder:
             journal_durability=config.journal.durability,
             journal_keep_s=config.journal.keep,
             journal_keep_bytes=config.journal.keep_bytes,
+            journal_max_bytes=config.journal.max_bytes,
+            journal_min_free_bytes=config.journal.min_free_bytes,
+            journal_on_full=config.journal.on_full,
             shutdown_grace_s=config.shutdown_grace,
             sinks=self._sinks(),
             semconv=config.semconv,
@@ -138,6 +141,8 @@ class Builder:
         reader_password = self._secret(store.reader.password, ("store", "reader", "password"))
         ca_file = self._ca_file(store.tls, ("store", "tls", "ca_file"))
         if store.url is None:
+            if store.cluster:
+                self._report.add(("store", "cluster"), "needs store.url: the embedded store is no cluster")
             return StoreSettings(
                 url=store.listen.url,
                 user=store.user or EMBEDDED_USER,
@@ -148,6 +153,8 @@ class Builder:
                 reader_password=reader_password or "",
                 max_memory_bytes=store.max_memory_bytes or 0,
                 max_queries=store.max_queries,
+                retention=dict(store.retention),
+                self_check_hour=store.self_check_hour,
             )
         for key in sorted(_EMBEDDED_ONLY & store.model_fields_set):
             self._report.add(("store", key), "belongs to the embedded store; remove it or store.url")
@@ -162,6 +169,9 @@ class Builder:
             reader_password=(reader_password if store.reader.user else password) or "",
             tls_verify=store.tls.verify,
             tls_ca_file=ca_file,
+            cluster=store.cluster,
+            retention=dict(store.retention),
+            self_check_hour=store.self_check_hour,
         )
 
     def _sinks(self) -> SinkSettings:

@@ -110,6 +110,12 @@ class StoreConfig(Section):
     max_memory_bytes: SizeBytes | None = None
     """What the embedded engine may hold; None: a quarter of the machine or container, from 1 to 4 GiB."""
     max_queries: Annotated[int, Field(ge=1, le=1000)] = 8
+    cluster: Identifier | None = None
+    """Name of the cluster, as the server's `remote_servers` has it, that the tables are spread over."""
+    retention: dict[Identifier, Annotated[int | None, _parsed(values.retention_days)]] = {}
+    """Table -> days that its rows are kept, None for ever; a table that is not named is left as it is."""
+    self_check_hour: Annotated[int | None, _parsed(values.hour_of_day)] = 3
+    """When, in UTC, the recorder looks each night for doubled rows and drifted sums; None: never."""
 
 
 class LimitsConfig(Section):
@@ -129,6 +135,12 @@ class JournalConfig(Section):
     keep: Annotated[float, _parsed(values.retention_s)] = 86400.0
     """How long shipped segments are kept; 0 keeps none."""
     keep_bytes: SizeBytes = 512 * 1024 * 1024
+    max_bytes: SizeBytes = 4 * 1024**3
+    """What may wait for a sink, of all workers together."""
+    min_free_bytes: SizeBytes = 256 * 1024 * 1024
+    """What is left free of the file system."""
+    on_full: Literal["pass", "refuse"] = "pass"
+    """`pass` lets calls go on unrecorded when there is no room, `refuse` answers them with 503; both are counted."""
 
 
 class ClientTlsConfig(Section):

@@ -19,6 +19,7 @@ _SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_DURATION_S = 30 * 86400.0
+MAX_RETENTION_DAYS = 7300
 
 _SAY_DURATION = "must be a duration such as 10s, 500ms or 5m, or a number of seconds"
 _SAY_SIZE = "must be a size such as 64KiB or 256MiB, or a number of bytes"
@@ -53,6 +54,27 @@ def duration_s(raw: Any) -> float:
 def retention_s(raw: Any) -> float:
     """A duration, or 0 for "none at all"."""
     return 0.0 if raw == 0 and not isinstance(raw, bool) else duration_s(raw)
+
+
+def retention_days(raw: Any) -> int | None:
+    """`400d` -> days, from 1 to 7300; `never` -> None: nothing is deleted."""
+    if raw == "never":
+        return None
+    found = re.fullmatch(r"(\d{1,5})\s*d", raw.strip()) if isinstance(raw, str) else None
+    if found is None:
+        raise ValueError("must be a number of whole days such as 400d, or never")
+    if not 1 <= int(found[1]) <= MAX_RETENTION_DAYS:
+        raise ValueError(f"must be from 1d to {MAX_RETENTION_DAYS}d, or never")
+    return int(found[1])
+
+
+def hour_of_day(raw: Any) -> int | None:
+    """An hour from 0 to 23, or None for `never`."""
+    if raw == "never":
+        return None
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= 23:
+        return raw
+    raise ValueError("must be an hour of the day in UTC, from 0 to 23, or never")
 
 
 def size_bytes(raw: Any) -> int:

@@ -133,6 +133,15 @@ def test_the_journal_keeps_what_it_is_told(tmp_path):
     assert (settings.journal_keep_bytes, settings.journal_segment_s) == (2**30, 0.25)
 
 
+def test_the_journal_is_bounded_and_may_be_bounded_otherwise(tmp_path):
+    settings = load(tmp_path, "workers: 1\n")
+    assert (settings.journal_max_bytes, settings.journal_min_free_bytes) == (4 * 2**30, 256 * 2**20)
+    assert settings.journal_on_full == "pass"
+    settings = load(tmp_path, "journal: {max_bytes: 1GiB, min_free_bytes: 5MiB, on_full: refuse}\n")
+    assert (settings.journal_max_bytes, settings.journal_min_free_bytes) == (2**30, 5 * 2**20)
+    assert settings.journal_on_full == "refuse"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -178,6 +187,24 @@ def test_the_embedded_store_takes_its_limits(tmp_path):
     store = load(tmp_path, "store: {max_memory_bytes: 2GiB, max_queries: 3}\n").store
     assert (store.max_memory_bytes, store.max_queries) == (2 * 2**30, 3)
     assert load(tmp_path, None).store.max_memory_bytes == 0
+
+
+def test_a_store_takes_its_cluster_its_retention_and_the_hour_of_its_check(tmp_path):
+    text = (
+        "store:\n  url: https://ch.example\n  cluster: two_by_two\n"
+        "  retention: {calls: 400d, attempts: never}\n  self_check_hour: never\n"
+    )
+    store = load(tmp_path, text).store
+    assert (store.cluster, store.retention) == ("two_by_two", {"calls": 400, "attempts": None})
+    assert store.self_check_hour is None
+    assert load(tmp_path, "store: {retention: {calls: 30d}, self_check_hour: 5}\n").store.retention == {"calls": 30}
+    bare = load(tmp_path, None).store
+    assert (bare.cluster, bare.retention, bare.self_check_hour) == (None, {}, 3)
+
+
+def test_the_embedded_store_is_no_cluster(tmp_path):
+    (message,) = said(tmp_path, "store:\n  cluster: c\n")
+    assert message == "taximeter.yaml:2: store.cluster: needs store.url: the embedded store is no cluster"
 
 
 def test_data_dir_starts_at_the_folder_of_the_file(tmp_path):

@@ -8,6 +8,8 @@ from proxy.settings import Listen
 PARSERS = [
     values.duration_s,
     values.size_bytes,
+    values.retention_days,
+    values.hour_of_day,
     values.listen,
     values.base_url,
     values.secret_ref,
@@ -67,6 +69,28 @@ def test_other_durations_are_refused(raw):
 )
 def test_sizes_come_in_words_or_bytes(raw, size):
     assert values.size_bytes(raw) == size
+
+
+@pytest.mark.parametrize(("raw", "days"), [("400d", 400), (" 1 d ", 1), ("7300d", 7300), ("never", None)])
+def test_retentions(raw, days):
+    assert values.retention_days(raw) == days
+
+
+@pytest.mark.parametrize("raw", [400, "0d", "7301d", "12h", "1.5d", "-3d", True, 0])
+def test_no_retention_is_guessed(raw):
+    with pytest.raises(ValueError, match="must be"):
+        values.retention_days(raw)
+
+
+@pytest.mark.parametrize(("raw", "hour"), [(0, 0), (23, 23), ("never", None)])
+def test_hours(raw, hour):
+    assert values.hour_of_day(raw) == hour
+
+
+@pytest.mark.parametrize("raw", [24, -1, True, "3", 3.0])
+def test_no_hour_is_guessed(raw):
+    with pytest.raises(ValueError, match="hour of the day"):
+        values.hour_of_day(raw)
 
 
 @pytest.mark.parametrize("raw", ["256 megs", "1.5MiB", 0, -1, True, "2048GiB", "MiB"])
