@@ -35,6 +35,7 @@ _DEMO_CALLS_PER_S = 8.0
 
 async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     from exporters.journal.names import new_instance
+    from exporters.journal.room import RESERVE_BYTES, Limits
     from exporters.journal.writer import Journal
     from proxy.worker import run_worker
 
@@ -44,6 +45,12 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
         segment_s=settings.journal_segment_s,
         segment_bytes=settings.journal_segment_bytes,
         durability=settings.journal_durability,
+        limits=Limits(
+            max_bytes=settings.journal_max_bytes,
+            min_free_bytes=settings.journal_min_free_bytes,
+            reserve_bytes=RESERVE_BYTES,
+            on_full=settings.journal_on_full,
+        ),
         call_later=asyncio.get_running_loop().call_later,
     )
     try:

@@ -36,14 +36,28 @@ _ABANDON_S = 1.0
 _UNKNOWN_CODING = Reply(
     status=501, code="unsupported_transfer_coding", message="chunked is the only transfer coding of a request body"
 )
+_JOURNAL_FULL = Reply(
+    status=503,
+    code="journal_full",
+    message="there is no room to record this call, and its operator lets no call pass unrecorded",
+    headers=(("Retry-After", "5"),),
+)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Journal(Protocol):
     """Where records go; the exporters' journal implements it."""
 
-    def open_call(self, record: OpenRecord) -> object:
-        """A call was admitted."""
+    @property
+    def refusing(self) -> bool:
+        """Whether there is no room for calls, and they are to be refused therefore."""
+
+    @property
+    def full(self) -> str:
+        """Why there is no room for calls; empty while there is."""
+
+    def open_call(self, record: OpenRecord) -> bool:
+        """A call was admitted; False when that was not written."""
 
     def close_call(self, record: CallRecord) -> object:
         """A call is over."""
@@ -197,7 +211,8 @@ class Handler:
         call.reasons.extend(decision.reasons)
         if isinstance(decision, Deny):
             raise Refused(Reply(status=decision.status, code=decision.code, message=decision.message))
-        self._journal.open_call(call.opened())
+        if not self._journal.open_call(call.opened()) and self._journal.refusing:
+            raise Refused(_JOURNAL_FULL)
         return await self._forwarder.forward(call, head, body)
 
     async def _read(self, call: Call, head: RequestHead) -> bytes | None:

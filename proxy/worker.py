@@ -52,7 +52,7 @@ async def run_worker(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    ticker = asyncio.ensure_future(_tick(handler, upstreams, loop))
+    ticker = asyncio.ensure_future(_tick(handler, upstreams, journal, loop))
     on_ready(port)
     try:
         await stop.wait()
@@ -66,6 +66,16 @@ async def run_worker(
         await handler.finished(_LAST_WORDS_S)
         for upstream in upstreams.values():
             upstream.pool.close()
+
+
+def _told(journal: Journal) -> str:
+    """Say that the journal is full now, or no longer; why it is."""
+    log, full = structlog.get_logger("worker"), journal.full
+    if full:
+        log.error("the journal is full", why=full, calls="are refused" if journal.refusing else "go on unrecorded")
+    else:
+        log.info("the journal has room again")
+    return full
 
 
 def _listen(listen: Listen) -> socket.socket:
@@ -82,10 +92,15 @@ def _listen(listen: Listen) -> socket.socket:
     return sock
 
 
-async def _tick(handler: Handler, upstreams: dict[str, Upstream], loop: asyncio.AbstractEventLoop) -> None:
+async def _tick(
+    handler: Handler, upstreams: dict[str, Upstream], journal: Journal, loop: asyncio.AbstractEventLoop
+) -> None:
+    full = ""
     while True:
         await asyncio.sleep(_TICK_S)
         now_s = loop.time()
+        if journal.full != full:
+            full = _told(journal)
         handler.expire(now_s)
         for upstream in upstreams.values():
             upstream.pool.sweep(now_s)

@@ -1,7 +1,8 @@
 """Segments that every sink has: kept for a while, so that they can be shipped again by hand, then removed.
 
 They lie in folders by the hour (UTC) in which they were put away, and go by whole hours: the oldest first, once it is
-older than it may be or all together are larger than they may be.
+older than it may be or all together are larger than they may be. On a disk that fills up they are the first to go, long
+before the journal itself finds no room.
 """
 
 import contextlib
@@ -14,10 +15,13 @@ from pathlib import Path
 
 from exporters.journal.names import shipped_dir
 from exporters.journal.reader import Segment
+from exporters.journal.room import free_bytes
 
 _HOUR = "%Y%m%dT%H"
 _HOUR_DIR = re.compile(r"[0-9]{8}T[0-9]{2}")
 _HOUR_S = 3600
+_EARLIER = 2
+"""Times the space that the journal leaves free: there the archive gives way."""
 
 
 class Archive:
@@ -27,13 +31,21 @@ class Archive:
         journal_dir: The folder of all instances.
         keep_s: How long a segment is kept; 0 keeps none.
         keep_bytes: How large all of them may be; the present hour is never cut short.
+        min_free_bytes: What the journal leaves free of the file system.
         now_s: The wall clock, Unix time in seconds.
     """
 
     def __init__(
-        self, journal_dir: Path, *, keep_s: float, keep_bytes: int, now_s: Callable[[], float] = time.time
+        self,
+        journal_dir: Path,
+        *,
+        keep_s: float,
+        keep_bytes: int,
+        min_free_bytes: int = 0,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._folder = shipped_dir(journal_dir)
+        self._min_free_bytes = min_free_bytes
         self._keep_s = keep_s
         self._keep_bytes = keep_bytes
         self._now_s = now_s
@@ -68,14 +80,25 @@ class Archive:
         with self._lock:
             self._expire(self._now_s())
 
+    def relieve(self) -> None:
+        """Remove the oldest hours, the present one too, while the file system has little left. Raises OSError."""
+        with self._lock:
+            for hour in sorted(self._sizes):
+                if free_bytes(self._folder) >= _EARLIER * self._min_free_bytes:
+                    return
+                self._remove(hour)
+
     def _expire(self, now_s: float) -> None:
         present = time.strftime(_HOUR, time.gmtime(now_s))
         oldest_kept = time.strftime(_HOUR, time.gmtime(max(0.0, now_s - self._keep_s - _HOUR_S)))
         for hour in sorted(self._sizes):
             if hour >= present or (hour > oldest_kept and sum(self._sizes.values()) <= self._keep_bytes):
                 return
-            shutil.rmtree(self._folder / hour, ignore_errors=True)
-            del self._sizes[hour]
+            self._remove(hour)
+
+    def _remove(self, hour: str) -> None:
+        shutil.rmtree(self._folder / hour, ignore_errors=True)
+        del self._sizes[hour]
 
 
 def _is_hour(name: str) -> bool:

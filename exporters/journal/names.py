@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 
 LOCK_NAME = "lock"
+RESERVE_NAME = "reserve"
 OPEN_SUFFIX = ".open"
+SEALED_SUFFIX = ".jsonl"
 QUARANTINE_DIR = ".quarantine"
 SHIPPED_DIR = ".shipped"
 NEW_DIR_SUFFIX = ".new"

@@ -13,6 +13,7 @@ from exporters.journal.files import FileLock, sync_dir, write_whole
 from exporters.journal.names import (
     LOCK_NAME,
     NEW_DIR_SUFFIX,
+    RESERVE_NAME,
     SegmentName,
     is_instance,
     open_name,
@@ -148,6 +149,8 @@ def recover(journal_dir: Path, instance: str, quarantine: Quarantine) -> int:
     A torn last line goes to quarantine as `torn`. May be cut short anywhere and run again. Raises OSError.
     """
     folder = journal_dir / instance
+    # First: on a full disk it is the room for what follows.
+    (folder / RESERVE_NAME).unlink(missing_ok=True)
     recovered = 0
     for number in sorted(_look(journal_dir, instance, 0).open):
         path = folder / open_name(number)
@@ -202,7 +205,8 @@ def remove_abandoned(journal_dir: Path) -> None:
 def remove_instance(journal_dir: Path, instance: str) -> None:
     """Remove the folder of a dead instance that has no segment left. Raises OSError when it is not empty."""
     folder = journal_dir / instance
-    (folder / LOCK_NAME).unlink(missing_ok=True)
+    for name in (LOCK_NAME, RESERVE_NAME):
+        (folder / name).unlink(missing_ok=True)
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)
     folder.rmdir()

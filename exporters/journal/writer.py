@@ -5,11 +5,14 @@ Invariants (each with a test of the same name):
 2. A write that fails leaves no half line behind, is counted, and never reaches the caller: the call goes on.
 3. A sealed segment is complete: its name holds its number, its line count and the sha256 of its bytes.
 4. Nothing that waits for the disk runs on the loop, unless the operator asked for `strict`.
+5. When there is no room (`exporters.journal.room`), no call is begun any more, those that were are ended, what is left
+   out is counted, and it goes on by itself as soon as there is room.
 
 Not thread-safe: all methods are called from one thread. Imports nothing but msgspec and the standard library.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -22,6 +25,7 @@ from typing import Literal
 from exporters.journal.encode import encode_line
 from exporters.journal.files import FileLock, sync_dir
 from exporters.journal.names import LOCK_NAME, NEW_DIR_SUFFIX, SegmentName, open_name
+from exporters.journal.room import Full, Limits, Room
 from proxy.core.record import RECORD_VERSION, CallRecord, JournalLine, LossRecord, OpenRecord
 
 Durability = Literal["fast", "group", "strict"]
@@ -31,6 +35,19 @@ line is on the disk before the call goes on."""
 CallLater = Callable[[float, Callable[[], None]], object]
 """`call_later(delay_s, callback)`, as of an event loop."""
 
+JOURNAL_FULL = "journal_full"
+"""The reason in the record of a call that was refused for want of room."""
+LEFT_OUT = "journal_full"
+"""Loss: a call that there was no room for."""
+REFUSED = "journal_full_refused"
+"""Loss: a call that was refused for want of room, and there was none for the record of that either."""
+
+_NO_LIMITS = Limits()
+_LOOK_S = 1.0
+"""How long room may be there before it is seen."""
+_SAY_WHEN_FULL_S = 10.0
+"""How often losses are written down while there is no room for anything else."""
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SEAL_TRIES = 3
 _SEAL_PAUSE_S = 0.2
 
@@ -63,9 +80,9 @@ class Journal:
         durability: When a line is safe from what.
         sync_s: With `group`, how long a line may wait for the disk; not below `segment_s`, the sealing syncs.
         call_later: The loop's, to seal and sync by time; without it somebody has to call `tick`.
-        on_full: Told True when lines can no longer be written and False when they can again.
+        limits: What the journal may take.
 
-    Raises OSError when the folder cannot be made.
+    Raises OSError when the folder cannot be made, unless the disk is full: then it is made when there is room.
     """
 
     def __init__(
@@ -78,14 +95,12 @@ class Journal:
         durability: Durability = "group",
         sync_s: float = 1.0,
         call_later: CallLater | None = None,
-        on_full: Callable[[bool], None] | None = None,
+        limits: Limits = _NO_LIMITS,
     ) -> None:
         self.folder = journal_dir / instance
         self.losses: dict[str, int] = {}
         """Everything lost since the start, by reason."""
         self.lines_written = 0
-        self.full = False
-        """Whether the last line could not be written."""
         self._segment_s = segment_s
         self._segment_bytes = segment_bytes
         self._durability = durability
@@ -94,28 +109,60 @@ class Journal:
         # To sync a file that is being written makes its writer wait for the disk: 40 % of the time at 8,000 calls/s. So
         # by default only a sealed segment is synced, when nobody writes to it any more.
         self._syncs_open = durability == "group" and sync_s < segment_s
-        self._on_full = on_full
         self._buffer = bytearray()
         self._segment: _Segment | None = None
         self._number = 0
         self._unsaid: dict[str, int] = {}
         self._sync_due = False
         self._loss_due = False
+        self._look_due = False
         self._closed = False
+        self._under_way: set[str] = set()
+        """Ids of the calls that have a line and no second one yet."""
         self._seal_failures: deque[OSError] = deque()
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._lock = _make_folder(self.folder)
+        self._lock: FileLock | None = None
+        self._room = Room(journal_dir, self.folder, limits)
+        try:
+            self._lock = _make_folder(self.folder)
+        except OSError as error:
+            if error.errno not in _DISK_IS_FULL:
+                raise
+            self._room.failed()
+        else:
+            self._room.look(calls=0, written_bytes=0)
+
+    @property
+    def full(self) -> Full:
+        """Why there is no room for calls; empty while there is."""
+        return self._room.full
+
+    @property
+    def refusing(self) -> bool:
+        """Whether calls are to be refused, as there is no room for them."""
+        return self._room.full != "" and self._room.limits.on_full == "refuse"
 
     def open_call(self, record: OpenRecord) -> bool:
-        """Note that a call was admitted. False when it could not be written, which is counted."""
+        """Note that a call was admitted. False when it was not written; what that costs is counted at its end."""
+        if self._room.full:
+            self._look_later()
+            return False
         written = self._append(record)
-        if not written:
+        if written:
+            self._under_way.add(record.call_id)
+        elif not self._room.full:
             self.lose("journal_open_failed")
         return written
 
     def close_call(self, record: CallRecord) -> bool:
         """Note how a call ended. False when it could not be written, which is counted."""
-        written = self._append(record)
+        admitted = record.call_id in self._under_way
+        if admitted:
+            self._under_way.remove(record.call_id)
+        elif self._room.full:
+            self.lose(REFUSED if JOURNAL_FULL in record.reasons else LEFT_OUT)
+            return False
+        written = self._append(record) or (admitted and self._room.release() and self._append(record))
         if not written:
             self.lose("journal_write_failed")
         return written
@@ -126,12 +173,13 @@ class Journal:
         self._unsaid[reason] = self._unsaid.get(reason, 0) + count
         if not self._loss_due and self._call_later:
             self._loss_due = True
-            self._call_later(self._segment_s, self._loss_timer)
+            self._call_later(_SAY_WHEN_FULL_S if self._room.full else self._segment_s, self._loss_timer)
 
     def tick(self) -> None:
-        """Do what time asks for: write counts down, sync, seal by age. Only needed without `call_later`."""
+        """Do what time asks for: write counts down, sync, seal by age, look for room. For use without `call_later`."""
         self._say_losses()
         self._sync_timer()
+        self._look_timer()
         segment = self._segment
         if segment and time.monotonic() - segment.opened_at_s >= self._segment_s:
             self._seal()
@@ -142,6 +190,9 @@ class Journal:
         self._closed = True
         self._seal()
         self._keeper.shutdown(wait=True)
+        self._room.release()
+        if self._lock is None:
+            return
         self._lock.release()
         if self._number == 0:
             # Nothing was ever written: leave nothing behind.
@@ -153,7 +204,8 @@ class Journal:
         """One line, one write; False when it failed. The hot path."""
         segment = self._segment or self._begin()
         if segment is None:
-            return self._failed()
+            self._room.failed()
+            return False
         buffer = self._buffer
         try:
             encode_line(record, buffer)
@@ -162,7 +214,8 @@ class Journal:
                 written += os.write(segment.descriptor, memoryview(buffer)[written:])
         except OSError:
             self._take_back(segment)
-            return self._failed()
+            self._room.failed()
+            return False
         except (TypeError, ValueError):
             # No record at all: a mistake of ours, which must not cost the caller its answer.
             return False
@@ -170,8 +223,6 @@ class Journal:
         segment.lines += 1
         segment.size_bytes += written
         self.lines_written += 1
-        if self.full:
-            self._set_full(full=False)
         if segment.size_bytes >= self._segment_bytes:
             self._seal()
         elif self._syncs_open and not self._sync_due and self._call_later:
@@ -181,7 +232,7 @@ class Journal:
 
     def _begin(self) -> _Segment | None:
         """Open the next segment; None when that fails."""
-        if self._closed:
+        if self._closed or self._lock is None:
             return None
         number = self._number + 1
         path = self.folder / open_name(number)
@@ -210,16 +261,6 @@ class Journal:
         except OSError:
             self._seal()
 
-    def _failed(self) -> bool:
-        if not self.full:
-            self._set_full(full=True)
-        return False
-
-    def _set_full(self, *, full: bool) -> None:
-        self.full = full
-        if self._on_full:
-            self._on_full(full)
-
     def _say_losses(self) -> None:
         """Write the counts that no line has told yet; they stay for the next time when that fails."""
         while self._seal_failures:
@@ -235,6 +276,8 @@ class Journal:
         segment, self._segment = self._segment, None
         if segment is not None:
             self._keeper.submit(self._seal_file, segment)
+            # By then the keeper has looked: should there be no room any more, somebody has to go on looking for it.
+            self._look_later()
 
     def _seal_file(self, segment: _Segment) -> None:
         """In the keeper's thread, which does one thing after the other: segments are sealed in order."""
@@ -246,6 +289,16 @@ class Journal:
             self._seal_failures.append(error)
         os.close(segment.descriptor)
         self._rename(segment.path, segment.path.with_name(name.file_name))
+        self._look(segment.size_bytes)
+
+    def _look(self, written_bytes: int = 0) -> None:
+        """In the keeper's thread: see whether there is room."""
+        if self._lock is None:
+            try:
+                self._lock = _make_folder(self.folder)
+            except OSError:
+                return
+        self._room.look(calls=len(self._under_way), written_bytes=written_bytes)
 
     def _rename(self, path: Path, sealed: Path) -> None:
         for tries_left in reversed(range(_SEAL_TRIES)):
@@ -265,6 +318,18 @@ class Journal:
         if self._segment and self._segment.number == number:
             self._say_losses()
             self._seal()
+
+    def _look_later(self) -> None:
+        if not self._look_due and self._call_later:
+            self._look_due = True
+            self._call_later(_LOOK_S, self._look_timer)
+
+    def _look_timer(self) -> None:
+        """While there is no room, look whether there is."""
+        self._look_due = False
+        if self._room.full and not self._closed:
+            self._keeper.submit(self._look)
+            self._look_later()
 
     def _loss_timer(self) -> None:
         self._loss_due = False
@@ -288,14 +353,17 @@ def _make_folder(folder: Path) -> FileLock:
     """Make the folder of an instance so that whoever sees it sees its lock held. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = folder.with_name(f".{folder.name}{NEW_DIR_SUFFIX}")
-    new.mkdir()
+    new.mkdir(exist_ok=True)
     lock = FileLock.take(new / LOCK_NAME)
     if lock is None:
         raise FileExistsError(f"another process uses the journal instance {folder.name}")
-    if folder.exists():
+    try:
+        if folder.exists():
+            raise FileExistsError(f"the journal instance {folder.name} was used before")
+        new.rename(folder)
+    except OSError:
         lock.release()
-        raise FileExistsError(f"the journal instance {folder.name} was used before")
-    new.rename(folder)
+        raise
     lock.path = folder / LOCK_NAME
     sync_dir(folder.parent)
     return lock

@@ -99,7 +99,10 @@ class _Recorder:
         self._quarantine = Quarantine(settings.journal_dir)
         self._follower = Follower(settings.journal_dir, state, self._quarantine)
         self._archive = Archive(
-            settings.journal_dir, keep_s=settings.journal_keep_s, keep_bytes=settings.journal_keep_bytes
+            settings.journal_dir,
+            keep_s=settings.journal_keep_s,
+            keep_bytes=settings.journal_keep_bytes,
+            min_free_bytes=settings.journal_min_free_bytes,
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._lanes: list[Lane] = []
@@ -161,6 +164,7 @@ class _Recorder:
         for instance in found.finished:
             if self._every_sink_has(instance, found.read[instance]):
                 self._noting(found, partial(self._remove, instance))
+        self._noting(found, self._archive.relieve)
         self._noting(found, self._count)
         return found
 

@@ -17,10 +17,15 @@ class MemoryJournal:
         self.opened: list[OpenRecord] = []
         self.closed: list[CallRecord] = []
         self.losses: list[str] = []
+        self.full = ""
+        self.refusing = False
         self._changed = asyncio.Event()
 
-    def open_call(self, record: OpenRecord) -> None:
+    def open_call(self, record: OpenRecord) -> bool:
+        if self.full:
+            return False
         self.opened.append(record)
+        return True
 
     def close_call(self, record: CallRecord) -> None:
         self.closed.append(record)

@@ -323,3 +323,29 @@ async def test_a_mistake_of_ours_before_an_answer_is_a_500_in_our_name(monkeypat
         assert answer.startswith(b"HTTP/1.1 500 ")
         assert b"Taximeter failed" in answer
         assert len(worker.journal.closed) == 1
+
+
+@pytest.mark.parametrize("path", [b"/p/v1/chat/completions", b"/p/v1/messages", b"/p/v1/files"])
+async def test_without_room_in_the_journal_a_call_is_refused_before_it_is_forwarded(path: bytes):
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        worker.journal.full, worker.journal.refusing = "max_bytes", True
+        answer = await worker.exchange(get(path, b"Content-Length: 2", method=b"POST") + b"{}")
+
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"x-taximeter-error: journal_full" in head
+        assert b"Retry-After: 5" in head
+        assert "no room to record this call" in json.loads(body)["error"]["message"]
+        assert upstream.requests == []
+        (call,) = worker.journal.closed
+        assert (call.outcome, call.status, call.reasons[-1]) == ("refused", 503, "journal_full")
+
+        worker.journal.full, worker.journal.refusing = "", False
+        assert (await worker.exchange(get(b"/p/x"))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_without_room_in_the_journal_calls_go_on_where_the_operator_lets_them():
+    async with raw_upstream(answers(OK)) as upstream, running_worker(provider("p", upstream.url)) as worker:
+        worker.journal.full = "write_failed"
+        assert (await worker.exchange(get(b"/p/x"))).startswith(b"HTTP/1.1 200 ")
+        assert worker.journal.opened == []

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fakes.raw_upstream import Conversation, answers, raw_upstream
 from tests.fakes.running_worker import running_worker
@@ -95,3 +96,16 @@ async def test_a_request_that_is_still_being_sent_when_the_worker_drains_is_serv
 async def tell_at_the_end_of(reader: asyncio.StreamReader, event: asyncio.Event) -> None:
     await reader.read()
     event.set()
+
+
+async def test_it_says_once_that_the_journal_is_full_and_once_that_it_has_room_again():
+    async with running_worker(provider("p", "http://127.0.0.1:1")) as worker:
+        with capture_logs() as said:
+            worker.journal.full, worker.journal.refusing = "max_bytes", True
+            await until(lambda: said)
+            worker.journal.full, worker.journal.refusing = "", False
+            await until(lambda: len(said) > 1)
+    assert said == [
+        {"event": "the journal is full", "why": "max_bytes", "calls": "are refused", "log_level": "error"},
+        {"event": "the journal has room again", "log_level": "info"},
+    ]

@@ -83,3 +83,21 @@ def test_a_later_recorder_knows_what_is_kept(tmp_path, clock, segments):
     later.expire()
     assert kept(tmp_path) == []
     assert later.size_bytes == 0
+
+
+def test_on_a_disk_that_fills_up_the_oldest_hours_go_first_and_the_present_one_too(
+    tmp_path, clock, segments, monkeypatch
+):
+    put_away = Archive(tmp_path, keep_s=10 * HOUR_S, keep_bytes=10**9, min_free_bytes=100, now_s=lambda: clock[0])
+    for segment in segments:
+        put_away.put(segment)
+        clock[0] += HOUR_S
+    left = iter([199, 199, 200])
+    monkeypatch.setattr("exporters.journal.archive.free_bytes", lambda _: next(left))
+    put_away.relieve()
+    assert kept(tmp_path) == [3]
+    monkeypatch.setattr("exporters.journal.archive.free_bytes", lambda _: 0)
+    put_away.relieve()
+    assert kept(tmp_path) == []
+    assert put_away.size_bytes == 0
+    put_away.relieve()

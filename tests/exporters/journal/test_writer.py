@@ -148,23 +148,28 @@ def small_disk():
     signal.signal(signal.SIGXFSZ, previous)
 
 
+def looked(journal):
+    """Let time pass until it has looked for room."""
+    journal._look_timer()
+    journal._keeper.submit(lambda: None).result()
+
+
 def test_a_write_that_fails_leaves_no_half_line_and_is_counted(tmp_path, small_disk):
-    told = []
-    journal = Journal(tmp_path, "w", on_full=told.append)
+    journal = Journal(tmp_path, "w")
     small_disk(2000)
     kept = [number for number in range(1, 6) if journal.close_call(call(number))]
     size_bytes = (tmp_path / "w" / "00000001.open").stat().st_size
-    assert journal.full
+    assert journal.full == "write_failed"
     assert 0 < len(kept) < 5
-    assert journal.losses == {"journal_write_failed": 5 - len(kept)}
+    assert journal.losses == {"journal_write_failed": 1, "journal_full": 4 - len(kept)}
     assert (tmp_path / "w" / "00000001.open").read_bytes().endswith(b"\n")
     small_disk(size_bytes + 10**6)
-    assert journal.close_call(call(9))
+    looked(journal)
     assert not journal.full
-    assert told == [True, False]
+    assert journal.close_call(call(9))
     journal.close()
     assert [record.call_id for record in records(tmp_path)[:-1]] == [call_id(number) for number in [*kept, 9]]
-    assert records(tmp_path)[-1].counts == {"journal_write_failed": 5 - len(kept)}
+    assert records(tmp_path)[-1].counts == journal.losses
 
 
 def test_half_a_line_that_cannot_be_taken_back_ends_the_segment(tmp_path, small_disk, monkeypatch):
@@ -178,6 +183,7 @@ def test_half_a_line_that_cannot_be_taken_back_ends_the_segment(tmp_path, small_
     assert journal.close_call(call(1))
     assert not journal.close_call(call(2))
     small_disk(10**6)
+    looked(journal)
     assert journal.close_call(call(3))
     journal.close()
     sealed = list_segments(tmp_path, "w").sealed
@@ -195,7 +201,8 @@ def test_a_journal_whose_folder_is_gone_counts_and_goes_on(tmp_path):
     (tmp_path / "w").rmdir()
     assert not journal.open_call(opened(1))
     assert not journal.close_call(call(1))
-    assert journal.losses == {"journal_open_failed": 1, "journal_write_failed": 1}
+    assert journal.full == "write_failed"
+    assert journal.losses == {"journal_full": 1}
     journal.close()
 
 
