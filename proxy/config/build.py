@@ -57,6 +57,8 @@ class Builder:
             journal_max_bytes=config.journal.max_bytes,
             journal_min_free_bytes=config.journal.min_free_bytes,
             journal_on_full=config.journal.on_full,
+            metrics_max_models=config.metrics.max_models,
+            metrics_max_teams=config.metrics.max_teams,
             shutdown_grace_s=config.shutdown_grace,
             sinks=self._sinks(),
             semconv=config.semconv,

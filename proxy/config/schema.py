@@ -191,6 +191,14 @@ class SinksConfig(Section):
     webhooks: Annotated[dict[str, WebhookConfig], BeforeValidator(lambda raw: {} if raw is None else raw)] = {}
 
 
+class MetricsConfig(Section):
+    """How many label values of names that people make up `/metrics` has; any further ones count as `other`."""
+
+    max_models: Annotated[int, Field(ge=1, le=1000)] = 100
+    max_teams: Annotated[int, Field(ge=0, le=1000)] = 0
+    """0 makes no metrics by team."""
+
+
 class Config(Section):
     """The whole file."""
 
@@ -207,6 +215,7 @@ class Config(Section):
     limits: LimitsConfig = LimitsConfig()
     journal: JournalConfig = JournalConfig()
     sinks: SinksConfig = SinksConfig()
+    metrics: MetricsConfig = MetricsConfig()
     prices: list[FilePath] = []
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"

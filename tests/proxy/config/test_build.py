@@ -133,6 +133,13 @@ def test_the_journal_keeps_what_it_is_told(tmp_path):
     assert (settings.journal_keep_bytes, settings.journal_segment_s) == (2**30, 0.25)
 
 
+def test_metrics_have_as_many_labels_as_they_are_told(tmp_path):
+    settings = load(tmp_path, None)
+    assert (settings.metrics_max_models, settings.metrics_max_teams) == (100, 0)
+    settings = load(tmp_path, "metrics: {max_models: 7, max_teams: 9}\n")
+    assert (settings.metrics_max_models, settings.metrics_max_teams) == (7, 9)
+
+
 def test_the_journal_is_bounded_and_may_be_bounded_otherwise(tmp_path):
     settings = load(tmp_path, "workers: 1\n")
     assert (settings.journal_max_bytes, settings.journal_min_free_bytes) == (4 * 2**30, 256 * 2**20)
