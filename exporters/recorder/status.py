@@ -73,8 +73,6 @@ class RecorderStatus(msgspec.Struct, kw_only=True):
     """Everything lost, by reason, over all restarts."""
     losses_at_ns: dict[str, int] = {}
     """Reason -> when this recorder last saw its count rise, Unix time."""
-    losses_at_ns: dict[str, int] = {}
-    """Reason -> when this recorder last saw its count rise, Unix time."""
     quarantine: dict[str, int] = {}
     """Lines in quarantine, by reason."""
     sinks: dict[str, SinkStatus] = {}
