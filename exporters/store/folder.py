@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -50,6 +51,21 @@ class Folder:
         return self.root / "scratch"
 
     @property
+    def snapshots_dir(self) -> Path:
+        """What a snapshot has beside its tables; emptied at every start, as snapshots end with the store."""
+        return self.root / "snapshots"
+
+    @property
+    def restoring_dir(self) -> Path:
+        """A folder of the same kind, in which a backup is being restored and checked."""
+        return self.root / "restoring"
+
+    @property
+    def restored_dir(self) -> Path:
+        """The same when it is good: its engine takes the place of ours before the next opening."""
+        return self.root / "restored"
+
+    @property
     def lock_file(self) -> Path:
         """Held locked while the store runs; contains the number of the process."""
         return self.root / "lock"
@@ -76,6 +92,25 @@ class FolderLock:
         """Give the lock back."""
         os.ftruncate(self._file, 0)
         os.close(self._file)
+
+
+def adopt_restored(folder: Folder) -> Path | None:
+    """Put a restored engine in the place of the present one, holding the lock; where the former one lies now.
+
+    None when there is nothing to adopt, or nothing that it replaces. A crash in between is made good by the next call.
+    Raises OSError.
+    """
+    if not folder.restored_dir.is_dir():
+        return None
+    arrived, former = Folder(folder.restored_dir).engine_dir, None
+    if arrived.is_dir():
+        if folder.engine_dir.exists():
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            former = folder.root / f"replaced-{stamp}-{os.urandom(2).hex()}"
+            folder.engine_dir.rename(former)
+        arrived.rename(folder.engine_dir)
+    shutil.rmtree(folder.restored_dir)
+    return former
 
 
 def default_memory_bytes() -> int:
@@ -107,13 +142,19 @@ def empty_scratch(folder: Folder) -> Path:
     return folder.scratch_dir
 
 
-def write_config(folder: Folder, memory_bytes: int) -> None:
-    """Write what the engine reads at its start. `memory_bytes` bounds the engine, half of it a single statement."""
+def write_config(folder: Folder, memory_bytes: int, backup_dir: Path | None = None) -> None:
+    """Write what the engine reads at its start.
+
+    Args:
+        folder: Whose engine it is.
+        memory_bytes: Bounds the engine, half of it a single statement.
+        backup_dir: Where BACKUP and RESTORE may reach, if not into the folder's own place for it.
+    """
     folder.users_file.write_text(_profiles(memory_bytes // 2), "utf-8")
-    folder.config_file.write_text(_config(folder, memory_bytes), "utf-8")
+    folder.config_file.write_text(_config(folder, memory_bytes, backup_dir or folder.backup_dir), "utf-8")
 
 
-def _config(folder: Folder, memory_bytes: int) -> str:
+def _config(folder: Folder, memory_bytes: int, backup_dir: Path) -> str:
     cache = min(64 * _MIB, memory_bytes // 32)
     small = {
         "mark_cache_size": cache,
@@ -140,7 +181,7 @@ def _config(folder: Folder, memory_bytes: int) -> str:
     return (
         "<clickhouse>\n"
         f"  <users_config>{escape(str(folder.users_file))}</users_config>\n"
-        f"  <backups><allowed_path>{escape(str(folder.backup_dir))}</allowed_path></backups>\n"
+        f"  <backups><allowed_path>{escape(str(backup_dir))}</allowed_path></backups>\n"
         "  <logger><level>none</level></logger>\n"
         f"  <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>\n"
         f"{sizes}"

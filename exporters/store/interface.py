@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 from aiohttp import web
 
 from exporters.store import answering
@@ -19,11 +20,13 @@ from exporters.store.errors import (
     READONLY,
     SOCKET_TIMEOUT,
     SYNTAX_ERROR,
+    UNKNOWN_EXCEPTION,
     UNKNOWN_TYPE_OF_QUERY,
     StoreError,
 )
 from exporters.store.hello import HELLO, hello_block
 from exporters.store.origin import refusal
+from exporters.store.snapshots import SNAPSHOT_PATH
 from exporters.store.statement import Insert, Shape, insert_data, selects_from_data, shape
 from exporters.store.store import Store, Ticket
 from exporters.store.users import Users
@@ -59,6 +62,8 @@ class Interface:
             return web.Response(status=403, text=f"Taximeter: {reason}.\n")
         if request.path in {"/ping", "/replicas_status"}:
             return web.Response(text=_OK)
+        if request.path == SNAPSHOT_PATH and request.method == "POST":
+            return await self._snapshot(request)
         if request.path != "/":
             return web.Response(status=404, text=f"There is no handle {request.path}\n")
         if request.method not in {"GET", "POST"}:
@@ -79,6 +84,19 @@ class Interface:
                 return await self._run(request, asking)
             except StoreError as error:
                 return answering.failure(error, query_id, self._store.version)
+
+    async def _snapshot(self, request: web.BaseRequest) -> web.StreamResponse:
+        """`POST /snapshot?database=...&name=...`, by the user who may write: our own word, no server has it."""
+        params = url_params(request.raw_path)
+        try:
+            user = self._users.recognise(request.headers, params)
+            taken = await self._store.snapshot(user, params.get("database", ""), params.get("name", ""))
+        except StoreError as error:
+            return answering.failure(error, "", self._store.version)
+        except OSError as error:
+            failed = StoreError(UNKNOWN_EXCEPTION, f"The snapshot failed: {error.strerror or error}")
+            return answering.failure(failed, "", self._store.version)
+        return web.Response(body=msgspec.json.encode(taken), content_type="application/json")
 
     async def _run(self, request: web.BaseRequest, asking: Asking) -> web.StreamResponse:
         body = _body(request) if not asking.is_form else _nothing()

@@ -20,6 +20,7 @@ from exporters.store.folder import (
     Folder,
     FolderInUseError,
     FolderLock,
+    adopt_restored,
     default_memory_bytes,
     empty_scratch,
     write_config,
@@ -62,6 +63,8 @@ async def serve_store(
         sockets = await _patiently(lambda: _bind(host, port), stop, wait_s)
         if sockets is None:
             return
+        if (former := _adopt(folder)) is not None:
+            log.warning("store restored", former=str(former))
         write_config(folder, settings.store.max_memory_bytes or default_memory_bytes())
         engine = await asyncio.to_thread(open_engine, folder)
         log.info("store open", folder=str(folder.root), engine=engine.version, url=settings.store.url)
@@ -82,7 +85,8 @@ async def _serve(
     stop: asyncio.Event,
     on_ready: Callable[[], None],
 ) -> None:
-    store = Store(engine, scratch_dir, settings.store.max_queries)
+    snapshots_dir = Folder(settings.store_dir).snapshots_dir
+    store = Store(engine, scratch_dir, settings.store.max_queries, snapshots_dir)
     try:
         await store.start()
         interface = Interface(store, Users(settings.store), host)
@@ -143,6 +147,13 @@ async def _lock(folder: Folder) -> FolderLock:
         raise _TakenError(str(error)) from None
     except OSError as error:
         raise StartError(f"the store's folder {folder.root} cannot be used: {error.strerror}") from error
+
+
+def _adopt(folder: Folder) -> Path | None:
+    try:
+        return adopt_restored(folder)
+    except OSError as error:
+        raise StartError(f"what was restored to {folder.restored_dir} cannot be used: {error.strerror}") from error
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:

@@ -1,6 +1,8 @@
 """How many statements work at once, and how many may wait for their turn."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 from exporters.store.errors import TOO_MANY_SIMULTANEOUS_QUERIES, StoreError
 
@@ -11,6 +13,8 @@ class Slots:
     def __init__(self, running: int, waiting: int, wait_s: float) -> None:
         """`running` places, `waiting` more callers that may queue, each for `wait_s` seconds at most."""
         self._places = asyncio.Semaphore(running)
+        self._running = running
+        self._lonely = asyncio.Lock()
         self._free_seats = waiting
         self._wait_s = wait_s
 
@@ -34,3 +38,20 @@ class Slots:
     def release(self) -> None:
         """Give a place back."""
         self._places.release()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """All places at once: nobody works during the block, and who comes meanwhile waits. Raises StoreError.
+
+        One at a time: two who each held some places would wait for each other.
+        """
+        async with self._lonely:
+            held = 0
+            try:
+                while held < self._running:
+                    await self.acquire()
+                    held += 1
+                yield
+            finally:
+                for _ in range(held):
+                    self.release()

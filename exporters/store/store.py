@@ -9,14 +9,17 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from exporters.store import snapshots
 from exporters.store.engine import Engine, kill_statement
-from exporters.store.errors import QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, StoreError
+from exporters.store.errors import QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, READONLY, StoreError
 from exporters.store.guard import make_guard
 from exporters.store.sessions import Sessions, SessionWish
 from exporters.store.slots import Slots
+from exporters.store.snapshots import Snapshot
 from exporters.store.users import User
 from exporters.store.work import Place, Terms, Work
 
@@ -41,9 +44,10 @@ class Ticket:
 class Store:
     """One store over one open engine. Use: `start`, then `work` for every statement, at last `close`."""
 
-    def __init__(self, engine: Engine, scratch_dir: Path, max_queries: int) -> None:
+    def __init__(self, engine: Engine, scratch_dir: Path, max_queries: int, snapshots_dir: Path) -> None:
         """`max_queries` statements work at once; as many inserts as there are places for come on top."""
         self.scratch_dir = scratch_dir
+        self._snapshots_dir = snapshots_dir
         self._engine = engine
         max_queries = max(1, max_queries)
         self._queries = Slots(max_queries, _WAITING, _WAIT_S)
@@ -53,7 +57,7 @@ class Store:
         self._helps = ThreadPoolExecutor(places + 4, thread_name_prefix="help")
         self._sessions = Sessions(asyncio.get_running_loop().time)
         self._running: dict[str, str] = {}
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._place: Place | None = None
         self._log = structlog.get_logger()
@@ -69,9 +73,11 @@ class Store:
         return self._helps
 
     async def start(self) -> None:
-        """Learn what the engine can do. Raises StoreError."""
+        """Learn what the engine can do, and remove what nobody needs any more. Raises StoreError."""
         connection = self._engine.connect()
-        guard = await asyncio.get_running_loop().run_in_executor(self._calls, make_guard, connection)
+        loop = asyncio.get_running_loop()
+        guard = await loop.run_in_executor(self._calls, make_guard, connection)
+        await loop.run_in_executor(self._calls, snapshots.drop_all, connection, self._snapshots_dir)
         connection.close()
         self._place = Place(self._engine, guard, self._calls, self._helps, self.scratch_dir)
         self._sweeper = asyncio.create_task(self._sweep())
@@ -120,6 +126,29 @@ class Store:
                     self._sessions.drop(work.session)
             slots.release()
             del self._running[ticket.query_id]
+
+    async def snapshot(self, user: User, source: str, name: str) -> Snapshot:
+        """Take a snapshot of a database; inserts wait meanwhile, for milliseconds. Raises StoreError, OSError.
+
+        A caller who leaves does not end it half done.
+        """
+        if user.reads_only:
+            raise StoreError(READONLY, "A snapshot is for the user who may write")
+        taking = asyncio.create_task(self._snapshot(source, name))
+        self._endings.add(taking)
+        taking.add_done_callback(self._endings.discard)
+        return await asyncio.shield(taking)
+
+    async def _snapshot(self, source: str, name: str) -> Snapshot:
+        database, logs_dir = snapshots.snapshot_database(name), self._snapshots_dir / name
+        loop = asyncio.get_running_loop()
+        connection = self._engine.connect()
+        try:
+            await loop.run_in_executor(self._helps, snapshots.prepare, connection, database, logs_dir)
+            async with self._inserts.alone():
+                return await loop.run_in_executor(self._helps, snapshots.take, connection, source, database, logs_dir)
+        finally:
+            connection.close()
 
     def with_known_ids(self, sql: bytes) -> bytes:
         """`KILL QUERY WHERE query_id = '...'` in the engine's terms: it does not know our clients' query ids."""

@@ -64,6 +64,11 @@ class EmbeddedStore:
             self._process.terminate()
             self._end()
 
+    def wait(self) -> None:
+        """Until somebody else has ended it."""
+        assert self._process
+        self._end()
+
     def _end(self) -> None:
         assert self._process
         assert self._process.stdout

@@ -10,6 +10,7 @@ from exporters.store.folder import (
     Folder,
     FolderInUseError,
     FolderLock,
+    adopt_restored,
     default_memory_bytes,
     empty_scratch,
     write_config,
@@ -78,3 +79,33 @@ def test_scratch_is_elsewhere_when_the_engine_could_not_use_the_path(tmp_path):
 
     assert tmp_path not in scratch.parents
     scratch.rmdir()
+
+
+def restored(folder, text="new"):
+    engine = Folder(folder.restored_dir).engine_dir
+    engine.mkdir(parents=True)
+    (engine / "data").write_text(text)
+
+
+def test_a_restored_engine_takes_the_place_of_the_present_one_which_is_kept(tmp_path):
+    folder = Folder(tmp_path)
+    folder.engine_dir.mkdir()
+    (folder.engine_dir / "data").write_text("old")
+    restored(folder)
+    former = adopt_restored(folder)
+
+    assert (folder.engine_dir / "data").read_text() == "new"
+    assert (former / "data").read_text() == "old"
+    assert not folder.restored_dir.exists()
+    assert adopt_restored(folder) is None
+
+
+def test_a_swap_that_was_cut_short_is_gone_on_with(tmp_path):
+    folder = Folder(tmp_path)
+    restored(folder)  # the former engine has been moved already
+    assert adopt_restored(folder) is None
+    assert (folder.engine_dir / "data").read_text() == "new"
+    folder.restored_dir.mkdir()  # and here the restored one too
+    assert adopt_restored(folder) is None
+    assert (folder.engine_dir / "data").read_text() == "new"
+    assert not folder.restored_dir.exists()

@@ -61,3 +61,32 @@ async def test_a_place_is_not_lost_with_a_caller_who_leaves():
     await asyncio.wait_for(slots.acquire(), 1.0)
     slots.release()
     assert leaving.cancelled()
+
+
+async def test_alone_nobody_else_works_and_who_came_meanwhile_works_after():
+    slots, order = Slots(2, 10, 5.0), []
+    await slots.acquire()
+
+    async def come(name):
+        async with slots.alone():
+            order.append(name)
+            await turn()
+            order.append(name)
+
+    waiting = [asyncio.create_task(come(name)) for name in "ab"]
+    await turn()
+    assert order == []
+    slots.release()
+    await asyncio.gather(*waiting)
+    assert order == ["a", "a", "b", "b"]
+    await slots.acquire()
+    await asyncio.wait_for(slots.acquire(), 1.0)
+
+
+async def test_who_does_not_get_alone_in_time_holds_nothing():
+    slots = Slots(2, 10, 0.001)
+    await slots.acquire()
+    with pytest.raises(StoreError, match="none ended"):
+        async with slots.alone():
+            raise AssertionError("somebody works")
+    await asyncio.wait_for(slots.acquire(), 1.0)
