@@ -21,13 +21,21 @@ from proxy.runstate import read_state
 from proxy.settings import Settings
 
 if TYPE_CHECKING:
+    from exporters.prometheus.sink import PrometheusSink
+    from exporters.recorder.ports import Sink
     from exporters.recorder.status import RecorderStatus
     from exporters.reports.answers import Format, Told
-    from proxy.admin.status import JournalStatus, Status
+    from proxy.admin.app import MetricsSource
+    from proxy.admin.looks import Looks
+    from proxy.admin.status import JournalStatus, SelfCheck, Status
     from proxy.core.price import Listing
     from proxy.prices.pricer import Pricer
 
 _STORE_PATIENCE_S = 3.0
+_SCRAPE_PATIENCE_S = 0.5
+"""How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
+_TROUBLE_S = 60.0
+_FRESH_LOSS_S = 3600.0
 _DEMO_SEED = 7
 _DEMO_CALLS_PER_S = 8.0
 """At the busiest hour of the demo's day; a full picture within a minute, and a machine that stays quiet."""
@@ -61,16 +69,19 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
 
 async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     from exporters.clickhouse.sink import ClickHouseSink
+    from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.recorder import run_recorder
     from exporters.recorder.status import RecorderStatus
     from proxy.admin.app import admin_app, serve_admin
+    from proxy.admin.looks import Looks
 
     pricer = _pricer(settings)
     known = RecorderStatus()
     recording, serving, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def status() -> "Status":
-        return await asyncio.to_thread(_status, settings, _journal_as_told(known), told_by="recorder")
+    looks = Looks(lambda: _status(settings, _journal_as_told(known), told_by="recorder", self_check=_checked(known)))
+    prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
+    app = admin_app(looks.now, metrics=_metrics(known, prometheus, looks), hosts=settings.admin_hosts)
 
     async def tell_ready() -> None:
         await recording.wait()
@@ -79,15 +90,36 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
 
     async with asyncio.TaskGroup() as tasks:
         # The admin port outlives the recorder's drain: that is when people look.
-        tasks.create_task(serve_admin(settings.admin, admin_app(status, hosts=settings.admin_hosts), over, serving.set))
+        tasks.create_task(serve_admin(settings.admin, app, over, serving.set))
         telling = tasks.create_task(tell_ready())
         try:
             await asyncio.to_thread(_prepare_store, settings, stop)
-            sinks = [ClickHouseSink(settings)]
+            sinks: list[Sink] = [ClickHouseSink(settings), prometheus]
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()
             telling.cancel()
+
+
+def _metrics(known: "RecorderStatus", calls: "PrometheusSink", looks: "Looks") -> "MetricsSource":
+    """What `/metrics` tells: the calls, the recorder, and the status as far as it is known by then."""
+    from exporters.prometheus.page import render
+    from exporters.prometheus.recorder import recorder_families
+    from proxy.admin.looks import age_s
+    from proxy.admin.metrics import status_families
+
+    async def metrics(accept: str) -> tuple[bytes, str]:
+        status = await looks.within(_SCRAPE_PATIENCE_S)
+        recorder = recorder_families(known)
+
+        def told() -> tuple[bytes, str]:
+            machine = status_families(status, age_s=age_s(status)) if status else []
+            return render(accept, [*machine, *recorder, *calls.families()])
+
+        # Thousands of lines are some ten milliseconds of work: not on the loop that steers the recorder.
+        return await asyncio.to_thread(told)
+
+    return metrics
 
 
 def _prepare_store(settings: Settings, stop: asyncio.Event) -> None:
@@ -185,11 +217,18 @@ def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Forma
         reader.close()
 
 
-def _status(settings: Settings, journal: "JournalStatus", *, told_by: Literal["recorder", "disk"]) -> "Status":
+def _status(
+    settings: Settings,
+    journal: "JournalStatus",
+    *,
+    told_by: Literal["recorder", "disk"],
+    self_check: "SelfCheck | None" = None,
+) -> "Status":
     from exporters.schema.migrations import load_migrations
     from proxy.admin.status import gather
 
-    return gather(settings, journal, max(m.version for m in load_migrations()), told_by=told_by)
+    wanted = max(migration.version for migration in load_migrations())
+    return gather(settings, journal, wanted, told_by=told_by, self_check=self_check)
 
 
 def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
@@ -200,6 +239,10 @@ def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
         bytes=known.journal_bytes,
         lag_s=known.journal_oldest_s,
         losses=dict(known.losses),
+        fresh_losses=tuple(r for r, at_ns in dict(known.losses_at_ns).items() if _ago_s(at_ns) < _FRESH_LOSS_S),
+        phase=known.phase,
+        look_age_s=_ago_s(known.looked_at_ns) if known.looked_at_ns else None,
+        trouble=known.last_error if known.last_error_ns and _ago_s(known.last_error_ns) < _TROUBLE_S else "",
         quarantined=dict(known.quarantine),
         sinks={
             name: SinkState(
@@ -212,6 +255,26 @@ def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
             for name, sink in known.sinks.items()
         },
     )
+
+
+def _checked(known: "RecorderStatus") -> "SelfCheck":
+    from proxy.admin.status import SelfCheck
+
+    check = known.self_check
+    return SelfCheck(
+        ran_at_s=None if check.ran_at_ns is None else check.ran_at_ns / 1e9,
+        ok=check.ok,
+        days=check.days,
+        doubled_calls=check.doubled_calls,
+        doubled_attempts=check.doubled_attempts,
+        drifted_days=check.drifted_days,
+        findings=tuple(check.findings),
+        error=check.last_error,
+    )
+
+
+def _ago_s(at_ns: int) -> float:
+    return max(0.0, (time.time_ns() - at_ns) / 1e9)
 
 
 def _journal_on_disk(settings: Settings) -> "JournalStatus":

@@ -165,7 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the journal leaves free of its file system."""
     journal_on_full: Literal["pass", "refuse"] = "pass"
     """Whether calls go on unrecorded when the journal is full, or are refused."""
-    metrics_max_models: int = 100
+    metrics_max_models: int = 60
     """How many pairs of provider and model have label values of their own in `/metrics`."""
     metrics_max_teams: int = 0
     """Likewise for teams; 0 makes no metrics by team."""

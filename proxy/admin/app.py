@@ -7,20 +7,33 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from proxy.admin.hosts import host_check
 from proxy.admin.status import Status
 from proxy.settings import Listen
 
 StatusSource = Callable[[], Awaitable[Status]]
+MetricsSource = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""`metrics(accept)`: body and content type for an `Accept` header."""
 
 _GRACE_S = 2.0
 
 
-def admin_app(status: StatusSource, *, hosts: tuple[str, ...] = ()) -> web.Application:
-    """The app. `status` is asked anew for every request that needs it; `hosts` are names it answers under."""
+def admin_app(
+    status: StatusSource, *, metrics: MetricsSource | None = None, hosts: tuple[str, ...] = ()
+) -> web.Application:
+    """The app.
+
+    Args:
+        status: Asked for every request that needs it.
+        metrics: What `/metrics` answers; without it there is no such page.
+        hosts: Names that it answers under.
+    """
     app = web.Application(middlewares=[host_check(hosts)])
     pages = _Pages(status)
+    if metrics is not None:
+        app.router.add_get("/metrics", _metrics_page(metrics))
     app.router.add_get("/", pages.index)
     app.router.add_get("/healthz", pages.healthz)
     app.router.add_get("/readyz", pages.readyz)
@@ -38,6 +51,17 @@ async def serve_admin(listen: Listen, app: web.Application, stop: asyncio.Event,
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _metrics_page(metrics: MetricsSource) -> Handler:
+    async def page(request: web.Request) -> web.Response:
+        body, content_type = await metrics(request.headers.get("Accept", ""))
+        # The content type whole, as the library words it: it carries parameters that aiohttp has no names for.
+        response = web.Response(body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+        response.enable_compression()
+        return response
+
+    return page
 
 
 class _Pages:
@@ -91,7 +115,8 @@ def _page(status: Status) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Taximeter</title><style>{_STYLE}</style>"
         f"<h1>Taximeter {escape(status.version)}</h1><table>{facts}</table>"
         f"<h2>Processes</h2><table><tr><th>Name</th><th>State</th><th>Pid</th></tr>{processes}</table>"
-        f"<p><a href=/status>status</a> <a href=/healthz>healthz</a> <a href=/readyz>readyz</a></p></html>\n"
+        "<p><a href=/status>status</a> <a href=/metrics>metrics</a> <a href=/healthz>healthz</a> "
+        "<a href=/readyz>readyz</a></p></html>\n"
     )
 
 

@@ -1,16 +1,23 @@
 """Status -> findings: what is good, what is worth a note, what is bad and what to do about it. Pure."""
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from proxy.admin.status import Status
+from proxy.admin.status import JournalStatus, Status
+from proxy.core.losses import RECORD_LOSSES
 
 State = Literal["good", "note", "bad"]
 
 LAG_BAD_S = 60.0
 """A journal that is shipped within 3 s on a good day, and still waits after a minute, has a sink in trouble."""
+LOOK_BAD_S = 30.0
+"""The recorder looks at the journal five times a second; a file system that hangs holds it up."""
+STORE_SLOW_S = 2.0
+"""To say its version a store takes some milliseconds, and some hundreds where it is busy."""
+JOURNAL_FULL_SHARE = 0.8
 CLOCK_BAD_S = 5.0
 """Rows carry our clock and queries use the store's: further apart, `--since` and the dashboards tell lies."""
 DISK_BAD_BYTES = 512 * 1024 * 1024
@@ -36,7 +43,9 @@ def judge(status: Status) -> list[Finding]:
         _store(status),
         *_schema(status),
         _journal(status),
+        *_room(status),
         *_sinks(status),
+        *_self_check(status),
         *_losses(status),
         _clock(status),
         _disk(status),
@@ -57,22 +66,42 @@ def _processes(status: Status) -> Iterator[Finding]:
     yield Finding("good", "supervisor", f"pid {status.supervisor_pid}, up for {_duration(up_s)}, {status.data_dir}")
     yield Finding("good", "ports", f"data {status.listen}, admin {status.admin}, store {status.store.url}")
     for process in status.processes:
-        deaths = f", died {process['deaths']} times (last status {process['last_exit']})" if process["deaths"] else ""
+        deaths = f", died {_times(process['deaths'])}, the last time {_death(process)}" if process["deaths"] else ""
         said = f"pid {process['pid'] or '-'}, {process['state']}{deaths}"
         if process["state"] != "ready":
             yield Finding("bad", process["name"], said, "Its log, on the supervisor's stderr, tells why.")
+        elif process["last_exit"] == -signal.SIGKILL:
+            yield Finding("note", process["name"], said, "Was it the kernel, for want of memory? See dmesg.")
+        elif deaths:
+            yield Finding("note", process["name"], said, "Its log, on the supervisor's stderr, tells why.")
         else:
-            yield Finding("note" if deaths else "good", process["name"], said)
+            yield Finding("good", process["name"], said)
+
+
+def _death(process: dict[str, Any]) -> str:
+    """How a process ended: by a signal, or with a status."""
+    status = process["last_exit"]
+    if status is None or status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"by signal {-status}"
 
 
 def _store(status: Status) -> Finding:
     store = status.store
     kind = "embedded store" if store.embedded else "ClickHouse"
+    if store.reachable and store.answer_s is not None and store.answer_s > STORE_SLOW_S:
+        said = f"{kind} {store.version} at {store.url} is slow: it took {store.answer_s:.1f} s to say its version"
+        return Finding("bad", "store", said, "Look at its load, disk and memory; rows wait in the journal meanwhile.")
     if store.reachable:
         return Finding("good", "store", f"{kind} {store.version} at {store.url}")
     if store.embedded and status.supervisor_pid is None:
         return Finding("note", "store", "the embedded store runs only while taximeter serve does")
-    return Finding("bad", "store", store.error or "no answer", "Calls go on; what is not shipped waits in the journal.")
+    said = f"{kind} at {store.url} cannot be used: {store.error or 'no answer'}"
+    advice = "Bring it up. Calls go on meanwhile; what is not shipped waits in the journal."
+    return Finding("bad", "store", said, advice)
 
 
 def _schema(status: Status) -> Iterator[Finding]:
@@ -83,19 +112,51 @@ def _schema(status: Status) -> Iterator[Finding]:
         yield Finding("good", "schema", f"version {store.schema_version}")
     elif store.schema_version is None:
         yield Finding("note", "schema", "not there yet; the recorder makes it at its first start")
+    elif store.schema_version > store.schema_wanted:
+        said = f"version {store.schema_version} is newer than this Taximeter, which knows {store.schema_wanted}"
+        yield Finding("bad", "schema", said, "Run the Taximeter that made it, or a newer one; nothing is written.")
     else:
-        advice = "Restart taximeter serve to bring it up to date; a newer one needs a newer Taximeter."
-        yield Finding("bad", "schema", f"version {store.schema_version}, wanted {store.schema_wanted}", advice)
+        said = f"version {store.schema_version}, wanted {store.schema_wanted}"
+        yield Finding("bad", "schema", said, "Restart taximeter serve to bring it up to date.")
 
 
 def _journal(status: Status) -> Finding:
     journal = status.journal
+    if journal.phase == "waiting":
+        said = f"another recorder works on {status.data_dir}; this one waits for its end"
+        return Finding("bad", "journal", said, "End the other one; only one can deliver.")
+    if journal.trouble:
+        return Finding("bad", "journal", journal.trouble, f"Can {status.data_dir} be read and written?")
+    if journal.look_age_s is not None and journal.look_age_s > LOOK_BAD_S:
+        said = f"the recorder has not looked at it for {journal.look_age_s:.0f} s"
+        return Finding("bad", "journal", said, f"Does the disk under {status.data_dir} answer?")
     said = f"{journal.segments} segments ({journal.bytes:,} bytes) to deliver, {journal.lag_s:.1f} s behind"
     if journal.lag_s <= LAG_BAD_S:
         return Finding("good", "journal", said)
     if status.supervisor_pid is None:
         return Finding("note", "journal", said, "It is delivered when taximeter serve runs.")
-    return Finding("bad", "journal", said, "Is the store taking rows?")
+    behind = sorted(name for name, sink in journal.sinks.items() if sink.lag_s > LAG_BAD_S)
+    if status.told_by == "disk":
+        return Finding("bad", "journal", said, "It is delivered when the recorder runs again.")
+    return Finding("bad", "journal", said, f"What is wrong with the sink {' and '.join(behind) or 'that is behind'}?")
+
+
+def _room(status: Status) -> Iterator[Finding]:
+    """What the journal may still take; nothing where all is well."""
+    limits, waiting_bytes = status.journal_limits, status.journal.bytes
+    if limits is None:
+        return
+    then = "calls are refused with 503" if limits.on_full == "refuse" else "calls go on, and are missing in the records"
+    share = waiting_bytes / limits.max_bytes if limits.max_bytes else 0.0
+    if share >= 1:
+        said = f"it is full, {waiting_bytes:,} bytes wait: {then}"
+        yield Finding("bad", "journal room", said, "Bring the sink that is behind back, or raise journal.max_bytes.")
+    elif status.disk_free_bytes is not None and status.disk_free_bytes < limits.min_free_bytes:
+        said = f"it is full, the disk has only {status.disk_free_bytes / 1e6:,.0f} MB left: {then}"
+        yield Finding("bad", "journal room", said, f"Make room on the disk of {status.data_dir}.")
+    elif share >= JOURNAL_FULL_SHARE:
+        said = f"it is {share:.0%} full; when it is full, {then}"
+        yield Finding("bad", "journal room", said, "Bring the sink that is behind back, or raise journal.max_bytes.")
 
 
 def _sinks(status: Status) -> Iterator[Finding]:
@@ -104,22 +165,56 @@ def _sinks(status: Status) -> Iterator[Finding]:
     for name, sink in sorted(status.journal.sinks.items()):
         counted = ", ".join(f"{count:,} {what}" for what, count in sorted(sink.counts.items())) or "nothing yet"
         if sink.failures:
-            said = f"failed {sink.failures} times in a row, {sink.lag_s:.1f} s behind: {sink.last_error}"
-            yield Finding("bad", f"sink {name}", said, "It is tried again; what it does not have waits in the journal.")
+            said = f"failed {_times(sink.failures)} in a row, {sink.lag_s:.1f} s behind: {sink.last_error}"
+            advice = "See to what it delivers to. It is tried again; what it does not have waits in the journal."
+            yield Finding("bad", f"sink {name}", said, advice)
         else:
             yield Finding("good", f"sink {name}", counted)
 
 
 def _losses(status: Status) -> Iterator[Finding]:
-    losses, quarantined = status.journal.losses, status.journal.quarantined
-    if not losses:
+    journal, quarantined = status.journal, status.journal.quarantined
+    if not journal.losses:
         yield Finding("good", "losses", "none")
-    for reason, count in sorted(losses.items()):
-        yield Finding("note", "losses", f"{count:,} {reason}")
+    for reason in sorted(journal.losses):
+        yield _loss(journal, reason)
     if quarantined:
         said = ", ".join(f"{count:,} lines {reason}" for reason, count in sorted(quarantined.items()))
         advice = f"They lie in {status.data_dir}/journal/.quarantine, each file with its reason."
         yield Finding("bad", "quarantine", said, advice)
+
+
+def _loss(journal: JournalStatus, reason: str) -> Finding:
+    """Bad is a loss of records that has just happened: what was lost long ago cannot be mended."""
+    fresh = reason in journal.fresh_losses
+    said = f"{journal.losses[reason]:,} {reason}{', some of them within the last hour' if fresh else ''}"
+    meaning = RECORD_LOSSES.get(reason)
+    if meaning is None:
+        return Finding("note", "losses", said)
+    return Finding("bad" if fresh else "note", "losses", said, f"{meaning[0].upper()}{meaning[1:]}")
+
+
+def _self_check(status: Status) -> Iterator[Finding]:
+    """What the nightly comparison of the store with itself has found; nothing before the first."""
+    check = status.self_check
+    if check is None or (check.ok is None and not check.error):
+        return
+    if check.error:
+        yield Finding("note", "self-check", f"could not be done: {check.error}", "It is tried again the next night.")
+    elif check.ok:
+        yield Finding("good", "self-check", f"{check.days:,} days, nothing doubled and no sum drifted")
+    else:
+        said = (
+            f"{check.doubled_calls:,} calls and {check.doubled_attempts:,} attempts doubled, "
+            f"the sums of {check.drifted_days:,} days drifted"
+        )
+        first = f" First: {check.findings[0]}." if check.findings else ""
+        advice = f"taximeter store check tells which days.{first}"
+        yield Finding("bad", "self-check", said, advice)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _clock(status: Status) -> Finding:
@@ -131,7 +226,7 @@ def _clock(status: Status) -> Finding:
         return Finding("good", "clock", now)
     said = f"{now}, store {ahead_s:+.1f} s"
     if abs(ahead_s) > CLOCK_BAD_S:
-        return Finding("bad", "clock", said, "Set both clocks by NTP.")
+        return Finding("bad", "clock", said, "Set both clocks by NTP: rows carry our time, queries use the store's.")
     return Finding("good", "clock", said)
 
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from proxy.admin.usage import ProcessUsage, process_usage
 from proxy.runlock import children_live
-from proxy.runstate import as_running, read_state
+from proxy.runstate import RunState, as_running, read_state
 from proxy.settings import Listen, Settings, StoreSettings
 from proxy.store_http import StoreError, ask
 from proxy.version import own_version, package_versions, platform_line
@@ -35,6 +36,8 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the newest migration applied to the database; None when it has no schema yet."""
     schema_wanted: int = 0
     """Number of the newest migration that this version brings along."""
+    answer_s: float | None = None
+    """How long it took to say who it is."""
     clock_ahead_s: float | None = None
     """How far the store's clock is ahead of ours, to within the time that the question took."""
 
@@ -62,10 +65,46 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Age of the oldest segment that a sink still waits for."""
     losses: dict[str, int] = {}
     """What was not recorded or not understood, by reason, since the data folder exists."""
+    fresh_losses: tuple[str, ...] = ()
+    """Reasons of which something was lost within the last hour, as far as the running recorder saw it."""
     quarantined: dict[str, int] = {}
     """Lines that were put aside, by reason."""
+    phase: str = ""
+    """What the recorder is doing: `waiting` for another one to end, `running` ...; empty when none tells."""
+    look_age_s: float | None = None
+    """How long ago the recorder last looked at the journal; None when it has not, or none tells."""
+    trouble: str = ""
+    """What went wrong with the journal itself within the last minute."""
     sinks: dict[str, SinkState] = {}
     """Empty when the recorder does not run."""
+
+
+class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the journal may take."""
+
+    max_bytes: int
+    """What may wait for a sink; 0 is no limit."""
+    min_free_bytes: int
+    """What is left free of its file system."""
+    on_full: Literal["pass", "refuse"]
+    """What becomes of calls that there is no room for."""
+
+
+class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the nightly self-check of the store has found, over all days that are known."""
+
+    ran_at_s: float | None
+    """When it last came to its end, Unix time; None before the first."""
+    ok: bool | None
+    """None before the first, or when the last one could not be done."""
+    days: int
+    doubled_calls: int
+    doubled_attempts: int
+    drifted_days: int
+    findings: tuple[str, ...]
+    """Every day with something wrong, in words; the first twenty."""
+    error: str
+    """Why the last one could not be done; empty when it was."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +125,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     listen: str
     admin: str
     processes: list[dict[str, Any]]
+    usage: dict[str, ProcessUsage] = {}
+    """Name of a process, `supervisor` too -> what it takes of the machine; empty where that cannot be told."""
     store: StoreStatus
     journal: JournalStatus
+    journal_limits: JournalLimits | None = None
+    self_check: SelfCheck | None = None
+    """None when the recorder does not run."""
     told_by: Literal["recorder", "disk"]
     """The recorder knows how its sinks do; from the disk alone it cannot be told."""
     disk_free_bytes: int | None
@@ -107,7 +151,12 @@ def fetch(admin: Listen) -> Status | None:
 
 
 def gather(
-    settings: Settings, journal: JournalStatus, schema_wanted: int, *, told_by: Literal["recorder", "disk"]
+    settings: Settings,
+    journal: JournalStatus,
+    schema_wanted: int,
+    *,
+    told_by: Literal["recorder", "disk"],
+    self_check: SelfCheck | None = None,
 ) -> Status:
     """The status of the data folder that the settings name. Blocks: it asks the store and the disk."""
     state = read_state(settings)
@@ -126,8 +175,15 @@ def gather(
         listen=settings.listen.url,
         admin=settings.admin.url,
         processes=state.processes if state else [],
+        usage=_usage(state) if state else {},
         store=look_at_store(settings.store, schema_wanted),
         journal=journal,
+        journal_limits=JournalLimits(
+            max_bytes=settings.journal_max_bytes,
+            min_free_bytes=settings.journal_min_free_bytes,
+            on_full=settings.journal_on_full,
+        ),
+        self_check=self_check,
         told_by=told_by,
         disk_free_bytes=free,
         disk_total_bytes=total,
@@ -142,7 +198,7 @@ def look_at_store(store: StoreSettings, schema_wanted: int) -> StoreStatus:
         version, store_ms = _first_row(store, _HELLO, anywhere=True)
     except StoreError as error:
         return msgspec.structs.replace(known, error=str(error))
-    middle_s = (before_s + time.time()) / 2
+    took_s = max(0.0, time.time() - before_s)
     try:
         (schema_version,) = _first_row(store, _SCHEMA)
     except StoreError:
@@ -151,7 +207,8 @@ def look_at_store(store: StoreSettings, schema_wanted: int) -> StoreStatus:
         known,
         reachable=True,
         version=str(version),
-        clock_ahead_s=round(int(store_ms) / 1000 - middle_s, 3),
+        answer_s=round(took_s, 3),
+        clock_ahead_s=round(int(store_ms) / 1000 - before_s - took_s / 2, 3),
         schema_version=int(schema_version) if schema_version else None,
     )
 
@@ -164,6 +221,12 @@ def _first_row(store: StoreSettings, sql: str, *, anywhere: bool = False) -> lis
     except (msgspec.DecodeError, LookupError, TypeError) as error:
         raise StoreError("what answers there is no ClickHouse") from error
     return row
+
+
+def _usage(state: RunState) -> dict[str, ProcessUsage]:
+    pids = {"supervisor": state.pid} | {str(p["name"]): p["pid"] for p in state.processes if p["pid"]}
+    found = {name: process_usage(pid) for name, pid in pids.items()}
+    return {name: usage for name, usage in found.items() if usage is not None}
 
 
 def _disk(folder: Path) -> tuple[int | None, int | None]:

@@ -194,7 +194,7 @@ class SinksConfig(Section):
 class MetricsConfig(Section):
     """How many label values of names that people make up `/metrics` has; any further ones count as `other`."""
 
-    max_models: Annotated[int, Field(ge=1, le=1000)] = 100
+    max_models: Annotated[int, Field(ge=1, le=1000)] = 60
     max_teams: Annotated[int, Field(ge=0, le=1000)] = 0
     """0 makes no metrics by team."""
 

@@ -51,6 +51,47 @@ async def test_status_is_the_whole_status():
     assert body["processes"][0]["name"] == "worker-0"
 
 
+@contextlib.asynccontextmanager
+async def scraped(**headers):
+    async def source():
+        return WELL
+
+    async def metrics(accept):
+        return (
+            f"# asked for {accept}\n".encode() * 100,
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+        )
+
+    async with (
+        TestClient(TestServer(admin_app(source, metrics=metrics))) as client,
+        client.get("/metrics", headers=headers) as response,
+    ):
+        yield response
+
+
+async def test_metrics_come_in_the_format_asked_for():
+    async with scraped(Accept="text/plain") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+        assert (await response.text()).startswith("# asked for text/plain\n")
+
+
+async def test_metrics_are_compressed_where_that_is_understood():
+    async with scraped(**{"Accept-Encoding": "gzip"}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert int(response.headers["Content-Length"]) < 500
+
+
+async def test_metrics_too_are_for_our_own_host_names_only():
+    async with scraped(Host="evil.example") as response:
+        assert response.status == 421
+
+
+async def test_without_a_source_there_are_no_metrics():
+    async with client_of(WELL) as client:
+        assert (await client.get("/metrics")).status == 404
+
+
 async def test_the_page_escapes_what_it_shows_and_runs_no_script():
     async with client_of(status(data_dir="<script>alert(1)</script>")) as client:
         response = await client.get("/")

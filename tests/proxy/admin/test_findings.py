@@ -1,7 +1,8 @@
+import msgspec
 import pytest
 
 from proxy.admin.findings import judge
-from proxy.admin.status import JournalStatus, SinkState
+from proxy.admin.status import JournalLimits, JournalStatus, SelfCheck, SinkState
 from tests.fakes.statuses import WELL, status, store
 
 FAILING = SinkState(reachable=False, lag_s=9.0, failures=3, last_error="connection refused", counts={})
@@ -32,9 +33,14 @@ def test_nothing_running_is_a_note_with_the_way_to_start():
         ({"store": store(reachable=False, error="connection refused")}, "store"),
         ({"store": store(schema_version=1)}, "schema"),
         ({"store": store(schema_version=3)}, "schema"),
+        ({"store": store(answer_s=2.5)}, "store"),
         ({"store": store(clock_ahead_s=-9.0)}, "clock"),
         ({"at_s": 1000.0}, "clock"),
         ({"journal": JournalStatus(segments=9, lag_s=61.0)}, "journal"),
+        ({"journal": JournalStatus(phase="waiting")}, "journal"),
+        ({"journal": JournalStatus(phase="running", trouble="journal: disk I/O error")}, "journal"),
+        ({"journal": JournalStatus(phase="running", look_age_s=31.0)}, "journal"),
+        ({"journal": JournalStatus(losses={"journal_full": 3}, fresh_losses=("journal_full",))}, "losses"),
         ({"journal": JournalStatus(quarantined={"not_json": 1})}, "quarantine"),
         ({"journal": JournalStatus(sinks={"clickhouse": FAILING})}, "sink clickhouse"),
         ({"told_by": "disk"}, "admin"),
@@ -54,10 +60,17 @@ def test_what_is_wrong_is_bad_and_says_what_to_do(changes, about):
         (
             {"processes": [{**WELL.processes[0], "deaths": 2, "last_exit": -9}]},
             "worker-0",
-            "died 2 times (last status -9)",
+            "died 2 times, the last time by SIGKILL",
         ),
         ({"store": store(schema_version=None)}, "schema", "not there yet"),
-        ({"journal": JournalStatus(losses={"disk_full": 3})}, "losses", "3 disk_full"),
+        (
+            {"processes": [{**WELL.processes[0], "deaths": 1, "last_exit": 1}]},
+            "worker-0",
+            "died once, the last time with status 1",
+        ),
+        ({"journal": JournalStatus(losses={"odd": 3})}, "losses", "3 odd"),
+        ({"journal": JournalStatus(losses={"odd": 3}, fresh_losses=("odd",))}, "losses", "within the last hour"),
+        ({"journal": JournalStatus(losses={"journal_full": 3})}, "losses", "3 journal_full"),
         ({"disk_free_bytes": 10**9}, "disk", "1.0 GB of 100.0 GB free"),
         ({"disk_free_bytes": None}, "disk", "cannot be told"),
     ],
@@ -77,3 +90,73 @@ def test_a_journal_that_waits_for_a_start_is_a_note():
 def test_a_clickhouse_of_the_operator_that_does_not_answer_is_bad_even_when_nothing_runs():
     shown = status(supervisor_pid=None, store=store(embedded=False, reachable=False, error="timed out"))
     assert found(shown, "store").state == "bad"
+
+
+LIMITS = JournalLimits(max_bytes=1000, min_free_bytes=10**9, on_full="pass")
+
+
+def test_a_journal_with_room_is_not_spoken_of():
+    shown = status(journal_limits=LIMITS, journal=JournalStatus(bytes=799))
+    assert not any(finding.about == "journal room" for finding in judge(shown))
+    unlimited = JournalLimits(max_bytes=0, min_free_bytes=0, on_full="pass")
+    shown = status(journal_limits=unlimited, journal=JournalStatus(bytes=10**12))
+    assert not any(finding.about == "journal room" for finding in judge(shown))
+
+
+@pytest.mark.parametrize(
+    ("waiting_bytes", "free_bytes", "on_full", "said"),
+    [
+        (1000, 10**12, "pass", "it is full, 1,000 bytes wait: calls go on, and are missing in the records"),
+        (1000, 10**12, "refuse", "it is full, 1,000 bytes wait: calls are refused with 503"),
+        (0, 10**9 - 1, "refuse", "it is full, the disk has only 1,000 MB left: calls are refused with 503"),
+        (800, 10**12, "pass", "it is 80% full; when it is full, calls go on, and are missing in the records"),
+    ],
+)
+def test_a_journal_that_is_full_says_what_becomes_of_calls(waiting_bytes, free_bytes, on_full, said):
+    limits = JournalLimits(max_bytes=1000, min_free_bytes=10**9, on_full=on_full)
+    shown = status(journal_limits=limits, journal=JournalStatus(bytes=waiting_bytes), disk_free_bytes=free_bytes)
+    finding = found(shown, "journal room")
+    assert (finding.state, finding.said) == ("bad", said)
+    assert finding.advice
+
+
+def test_a_newer_schema_is_told_from_an_older_one():
+    assert "newer than this Taximeter, which knows 2" in found(status(store=store(schema_version=3)), "schema").said
+    assert "Restart" in found(status(store=store(schema_version=1)), "schema").advice
+
+
+def test_a_journal_that_is_behind_names_the_sink():
+    late = SinkState(reachable=True, lag_s=99.0, failures=0, last_error="", counts={})
+    shown = status(journal=JournalStatus(lag_s=99.0, sinks={"webhook-crm": late, **WELL.journal.sinks}))
+    assert "the sink webhook-crm?" in found(shown, "journal").advice
+    shown = status(told_by="disk", journal=JournalStatus(lag_s=99.0))
+    assert "the recorder runs again" in found(shown, "journal").advice
+
+
+def test_a_death_by_an_unknown_signal_is_told_by_its_number():
+    shown = status(processes=[{**WELL.processes[0], "deaths": 1, "last_exit": -99}])
+    assert "by signal 99" in found(shown, "worker-0").said
+
+
+CHECK = SelfCheck(
+    ran_at_s=1.0, ok=True, days=30, doubled_calls=0, doubled_attempts=0, drifted_days=0, findings=(), error=""
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "said"),
+    [
+        ({}, "good", "30 days, nothing doubled and no sum drifted"),
+        ({"ok": False, "doubled_calls": 2, "drifted_days": 1, "findings": ("calls of 2026-11-01",)}, "bad", "2 calls"),
+        ({"ok": None, "error": "no store"}, "note", "could not be done: no store"),
+    ],
+)
+def test_the_self_check_is_told(changes, state, said):
+    finding = found(status(self_check=msgspec.structs.replace(CHECK, **changes)), "self-check")
+    assert finding.state == state
+    assert said in finding.said
+
+
+def test_before_the_first_self_check_nothing_is_said_of_it():
+    for check in (None, msgspec.structs.replace(CHECK, ran_at_s=None, ok=None)):
+        assert not any(finding.about == "self-check" for finding in judge(status(self_check=check)))

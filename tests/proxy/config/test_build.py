@@ -135,7 +135,7 @@ def test_the_journal_keeps_what_it_is_told(tmp_path):
 
 def test_metrics_have_as_many_labels_as_they_are_told(tmp_path):
     settings = load(tmp_path, None)
-    assert (settings.metrics_max_models, settings.metrics_max_teams) == (100, 0)
+    assert (settings.metrics_max_models, settings.metrics_max_teams) == (60, 0)
     settings = load(tmp_path, "metrics: {max_models: 7, max_teams: 9}\n")
     assert (settings.metrics_max_models, settings.metrics_max_teams) == (7, 9)
 
