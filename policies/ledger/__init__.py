@@ -1,0 +1,1 @@
+"""The ledger: shared books of what was spent and is held, and the leases by which a worker admits calls in memory."""

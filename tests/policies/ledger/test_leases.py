@@ -1,0 +1,229 @@
+"""The worker's ledger over real books, several workers on one file."""
+
+import asyncio
+import random
+
+import pytest
+
+from policies.demand import Admitted, Demand, Refused
+from policies.ledger.books import BooksUnavailableError, Posting
+from policies.ledger.leases import LeasedLedger
+from policies.ledger.sqlite_books import SqliteBooks
+
+MINUTE_NS = 60 * 10**9
+NOW_NS = 1_795_000_000 * 10**9
+
+
+def demand(amount, limit=1000, counter="budget:b@2026-11-24T00:00:00Z", **fields):
+    family = counter.rpartition("@")[0]
+    values = {"policy": "budget:b", "unit": "USD", "limit": limit, "stated": limit, "ends_at_ns": NOW_NS + MINUTE_NS}
+    return Demand(counter=counter, family=family, amount=amount, **values | fields)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+async def workers(path):
+    """Makes workers on the same books; all are closed at the end."""
+    made = []
+
+    def worker(name, **options):
+        made.append(LeasedLedger(SqliteBooks(path), name, clock=lambda: NOW_NS, **options))
+        return made[-1]
+
+    yield worker
+    for ledger in made:
+        await ledger.close()
+
+
+def spent_and_leased(path, counter="budget:b@2026-11-24T00:00:00Z"):
+    found = {one.counter: one for one in SqliteBooks(path).recorded()}
+    return (found[counter].spent, found[counter].leased)
+
+
+async def test_a_call_that_fits_is_admitted_and_the_next_one_needs_no_books(workers):
+    ledger = workers("a")
+
+    assert ledger.try_admit("1", [demand(10)], NOW_NS) is None
+    assert isinstance(await ledger.admit("1", [demand(10)], NOW_NS), Admitted)
+    assert ledger.try_admit("2", [demand(10)], NOW_NS) == Admitted()
+
+
+async def test_a_hard_cap_is_not_passed_by_workers_that_lease_at_the_same_time(workers):
+    ledgers = [workers(name) for name in "abcd"]
+    chance = random.Random(7)
+
+    async def calls(ledger, name):
+        admitted = 0
+        for number in range(60):
+            amount = chance.randrange(1, 40)
+            answer = await ledger.admit(f"{name}{number}", [demand(amount)], NOW_NS)
+            admitted += amount if isinstance(answer, Admitted) else 0
+        return admitted
+
+    held = await asyncio.gather(*(calls(ledger, name) for ledger, name in zip(ledgers, "abcd", strict=True)))
+
+    assert 1000 - 40 < sum(held) <= 1000
+
+
+async def test_what_another_worker_leases_and_does_not_use_is_given_back_for_a_call_that_fits(workers):
+    idle, busy = workers("idle"), workers("busy")
+    await idle.admit("1", [demand(10)], NOW_NS)
+    idle.release("1", NOW_NS)
+
+    answer = await busy.admit("2", [demand(1000)], NOW_NS)
+
+    assert isinstance(answer, Admitted)
+
+
+async def test_a_refusal_names_the_demand_and_holds_nothing(workers, path):
+    ledger = workers("a")
+    other = demand(1, counter="budget:other@2026-11-24T00:00:00Z")
+
+    answer = await ledger.admit("1", [other, demand(1001)], NOW_NS)
+
+    assert isinstance(answer, Refused)
+    assert (answer.demand.policy, answer.spent, answer.allowed) == ("budget:b", 0, 1000)
+    assert answer.frees_at_ns == NOW_NS + MINUTE_NS
+    assert ledger.level(other.counter).held == 0
+
+
+async def test_settling_frees_what_was_not_used_and_a_second_settling_changes_nothing(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(1000)], NOW_NS)
+
+    ledger.settle("1", [400], NOW_NS)
+    ledger.settle("1", [1], NOW_NS)
+
+    assert ledger.level(demand(0).counter).spent == 400
+    assert isinstance(await ledger.admit("2", [demand(600)], NOW_NS), Admitted)
+    assert isinstance(await ledger.admit("3", [demand(1)], NOW_NS), Refused)
+
+
+async def test_what_is_posted_moves_from_the_lease_to_what_is_spent(workers, path):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(1000)], NOW_NS)
+    ledger.settle("1", [400], NOW_NS)
+    books = SqliteBooks(path, durable=True)
+    posting = Posting(instance="a", counter=demand(0).counter, unit="USD", spent=390, set_aside=400)
+
+    assert books.post("token", [posting], NOW_NS)
+    assert not books.post("token", [posting], NOW_NS)
+    await ledger.look()
+
+    level = ledger.level(demand(0).counter)
+    assert (level.spent, level.held) == (390, 0)
+    assert isinstance(await ledger.admit("2", [demand(610)], NOW_NS), Admitted)
+    assert isinstance(await ledger.admit("3", [demand(1)], NOW_NS), Refused)
+
+
+async def test_the_lease_of_a_process_that_is_gone_is_free_when_it_is_forgotten(workers, path):
+    gone = workers("gone")
+    await gone.admit("1", [demand(900)], NOW_NS)
+    alive = workers("alive", reclaim_s=0)
+    assert isinstance(await alive.admit("2", [demand(900)], NOW_NS), Refused)
+
+    SqliteBooks(path).forget("gone")
+
+    assert isinstance(await alive.admit("3", [demand(900)], NOW_NS), Admitted)
+
+
+async def test_at_rest_nothing_is_on_lease(workers, path, monkeypatch):
+    monkeypatch.setattr("policies.ledger.leases._TRIM_S", 0.0)
+    ledger = workers("a")
+    await ledger.admit("1", [demand(10)], NOW_NS)
+    ledger.release("1", NOW_NS)
+
+    await ledger.look()
+    await ledger.look()
+
+    assert spent_and_leased(path) == (0, 0)
+
+
+@pytest.mark.parametrize(("unavailable", "kind"), [("deny", Refused), ("allow", Admitted)])
+async def test_books_that_cannot_be_reached_do_what_the_policy_says(workers, unavailable, kind, monkeypatch):
+    ledger = workers("a")
+
+    def fail(*_):
+        raise BooksUnavailableError("gone")
+
+    monkeypatch.setattr(ledger._books, "borrow", fail)
+    answer = await ledger.admit("1", [demand(10, when_unavailable=unavailable)], NOW_NS)
+
+    assert isinstance(answer, kind)
+    ledger.settle("1", [3], NOW_NS)
+    assert ledger.failures == {"ledger_unavailable": 1}
+
+
+async def test_a_soft_budget_refuses_when_what_is_spent_has_reached_it_and_not_before(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(5000, enforce="soft")], NOW_NS)
+    ledger.settle("1", [999], NOW_NS)
+    assert isinstance(await ledger.admit("2", [demand(5000, enforce="soft")], NOW_NS), Admitted)
+    ledger.settle("2", [1], NOW_NS)
+
+    answer = await ledger.admit("3", [demand(1, enforce="soft")], NOW_NS)
+
+    assert isinstance(answer, Refused)
+    assert answer.spent == 1000
+
+
+async def test_an_observed_budget_says_what_it_would_have_refused(workers):
+    ledger = workers("a")
+
+    answer = await ledger.admit("1", [demand(1001, enforce="observe")], NOW_NS)
+
+    assert answer == Admitted(would_refuse=(demand(0).counter,))
+
+
+async def test_a_bucket_gives_its_burst_then_its_pace_and_says_when_to_come_again(workers):
+    ledger = workers("a")
+    limit = {"kind": "rate", "unit": "calls", "counter": "limit:rpm", "per_ns": MINUTE_NS, "ends_at_ns": None}
+
+    answers = [await ledger.admit(str(n), [demand(1, 60, **limit)], NOW_NS) for n in range(61)]
+
+    assert all(isinstance(answer, Admitted) for answer in answers[:60])
+    assert answers[60].frees_at_ns == NOW_NS + 10**9
+    assert isinstance(await ledger.admit("x", [demand(1, 60, **limit)], NOW_NS + 10**9), Admitted)
+    assert isinstance(await ledger.admit("y", [demand(1, 60, **limit)], NOW_NS + 10**9), Refused)
+
+
+async def test_a_concurrent_limit_counts_calls_under_way_and_no_others(workers):
+    ledger = workers("a")
+    slot = {"kind": "concurrent", "unit": "concurrent", "counter": "limit:open", "ends_at_ns": None}
+    for number in range(2):
+        await ledger.admit(str(number), [demand(1, 2, **slot)], NOW_NS)
+    assert isinstance(await ledger.admit("2", [demand(1, 2, **slot)], NOW_NS), Refused)
+
+    ledger.settle("0", [0], NOW_NS)
+
+    assert isinstance(await ledger.admit("3", [demand(1, 2, **slot)], NOW_NS), Admitted)
+
+
+async def test_a_long_call_holds_more_in_steps_until_the_cap(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(400)], NOW_NS)
+
+    assert isinstance(await ledger.extend("1", [500], NOW_NS), Admitted)
+    assert list(ledger.held("1")) == [900]
+    assert isinstance(await ledger.extend("1", [101], NOW_NS), Refused)
+    assert list(ledger.held("1")) == [900]
+    ledger.settle("1", [901], NOW_NS)
+    assert ledger.level(demand(0).counter).spent == 901
+
+
+async def test_the_older_buckets_of_a_rolling_window_count_until_they_leave(workers):
+    ledger = workers("a")
+    rolling = {"starts_at_ns": NOW_NS, "bucket_ns": MINUTE_NS, "ends_at_ns": NOW_NS + 2 * MINUTE_NS}
+    old, new = "budget:r@2026-11-24T00:00:00Z", "budget:r@2026-11-24T00:01:00Z"
+    await ledger.admit("1", [demand(700, counter=old, **rolling)], NOW_NS)
+    ledger.settle("1", [700], NOW_NS)
+
+    answer = await ledger.admit("2", [demand(301, counter=new, also=(old,), **rolling)], NOW_NS)
+
+    assert isinstance(answer, Refused)
+    assert answer.frees_at_ns == NOW_NS + MINUTE_NS
+    assert isinstance(await ledger.admit("3", [demand(300, counter=new, also=(old,), **rolling)], NOW_NS), Admitted)
