@@ -99,9 +99,8 @@ def _store(status: Status) -> Finding:
         return Finding("good", "store", f"{kind} {store.version} at {store.url}")
     if store.embedded and status.supervisor_pid is None:
         return Finding("note", "store", "the embedded store runs only while taximeter serve does")
-    said = f"{kind} at {store.url} cannot be used: {store.error or 'no answer'}"
     advice = "Bring it up. Calls go on meanwhile; what is not shipped waits in the journal."
-    return Finding("bad", "store", said, advice)
+    return Finding("bad", "store", store.error or f"no answer from {store.url}", advice)
 
 
 def _schema(status: Status) -> Iterator[Finding]:
