@@ -51,7 +51,7 @@ def test_a_new_database_gets_everything_and_an_up_to_date_one_nothing(client):
     assert {state for _, state in states(client)} == {"applied"}
     assert migrate(client) == ()
     tables = {row[0] for row in client.query("SHOW TABLES").result_rows}
-    assert tables == {"calls", "attempts", "schema_migrations", "otel_traces", "otel_traces_trace_id_ts"}
+    assert tables >= {"calls", "attempts", "schema_migrations", "otel_traces", "otel_traces_trace_id_ts"}
 
 
 def test_only_what_is_missing_is_applied_and_data_stays(client, later):
@@ -109,7 +109,7 @@ def test_an_existing_database_is_not_created(store):
         def __init__(self, client):
             self.query = client.query
 
-        def command(self, _):
+        def command(self, _, **__):
             raise DatabaseError("not allowed")
 
     bare = store.client("default")
