@@ -70,9 +70,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happens when so much is used."""
 
     at: int
-    """In whole numbers of the budget's unit, as `Demand.amount`."""
-    percent: str = ""
-    """As the policy states it, for names and messages: `80%`."""
+    """Ten-thousandths of the limit of the scope: 8000 is 80 %. More than 10000 lies in the grace."""
     acts: tuple[Act, ...]
     model: str = ""
     """`downgrade`: the model to ask for instead."""

@@ -84,8 +84,10 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     carry: Carry | None = None
     top_ups: bool = False
     """Whether top-ups of `family` are added to the limit."""
+    bill: str = ""
+    """Currency of the bill, where it is another than `unit`."""
     exchange: Decimal | None = None
-    """What one nano-unit of the bill's currency is in this counter's; None where they are the same."""
+    """What one nano-unit of the bill's currency is in `unit`; None where they are the same."""
     when_unavailable: Unavailable = "deny"
     status: int = 429
     """HTTP status of a refusal: 429 or 402."""

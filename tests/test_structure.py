@@ -28,7 +28,11 @@ UNMIRRORED: dict[str, str] = {
 }
 """Path -> why it has no test file of its own. A module without a function body needs no entry."""
 
-FEATURE_LISTS = {"proxy/providers/__init__.py": "PROVIDERS", "proxy/dialects/__init__.py": "DIALECTS"}
+FEATURE_LISTS = {
+    "proxy/providers/__init__.py": "PROVIDERS",
+    "proxy/dialects/__init__.py": "DIALECTS",
+    "policies/actions/__init__.py": "ACTIONS",
+}
 HEADINGS = ("What:", "Config:", "Example:", "Source:")
 
 

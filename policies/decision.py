@@ -1,0 +1,43 @@
+"""What a decision is: allow with a plan and demands, or deny with a status and a sentence."""
+
+import msgspec
+
+from policies.demand import Demand
+from proxy.core.record import Hold
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an attempt goes."""
+
+    provider: str
+    model: str | None = None
+    """The model to ask for; None leaves the app's own."""
+
+
+class Allow(msgspec.Struct, frozen=True, kw_only=True):
+    """The call may go, to these targets in this order, once the ledger admits its demands."""
+
+    plan: tuple[Target, ...]
+    reasons: tuple[str, ...] = ()
+    demands: tuple[Demand, ...] = ()
+    hold: Hold | None = None
+    """The most that it can use, for its record; None where no rule asked."""
+    downgrade: str = ""
+    """The model that a budget's threshold asks for instead; recorded, and acted on once there are routes."""
+
+
+class Deny(msgspec.Struct, frozen=True, kw_only=True):
+    """The call may not go."""
+
+    status: int
+    """HTTP status of the refusal."""
+    code: str
+    """What refused it, machine-readable."""
+    message: str
+    """One sentence for the app's author: why, and what to do."""
+    reasons: tuple[str, ...] = ()
+    retry_after_s: int | None = None
+    """When a retry may succeed; None where none will, or nobody knows."""
+
+
+Decision = Allow | Deny
