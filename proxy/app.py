@@ -68,10 +68,10 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
 
 
 async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    from exporters.clickhouse.sink import ClickHouseSink
     from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.recorder import run_recorder
     from exporters.recorder.status import RecorderStatus
+    from exporters.sinks import make_sinks
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
 
@@ -94,7 +94,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         telling = tasks.create_task(tell_ready())
         try:
             await asyncio.to_thread(_prepare_store, settings, stop)
-            sinks: list[Sink] = [ClickHouseSink(settings), prometheus]
+            sinks: list[Sink] = [*make_sinks(settings), prometheus]
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()

@@ -32,6 +32,7 @@ FEATURE_LISTS = {
     "proxy/providers/__init__.py": "PROVIDERS",
     "proxy/dialects/__init__.py": "DIALECTS",
     "policies/actions/__init__.py": "ACTIONS",
+    "exporters/sinks.py": "SINKS",
 }
 HEADINGS = ("What:", "Config:", "Example:", "Source:")
 

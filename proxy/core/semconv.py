@@ -60,3 +60,39 @@ def client_names(convention: Convention = DEFAULT_CONVENTION) -> dict[str, str]:
     if convention == "genai-dev":
         return CLIENT_SPAN | {"cache_write_tokens": "gen_ai.usage.cache_write.input_tokens"}
     return CLIENT_SPAN
+
+
+METRICS = {
+    "operation_duration": "gen_ai.client.operation.duration",
+    "time_to_first_chunk": "gen_ai.client.operation.time_to_first_chunk",
+    "token_usage": "gen_ai.client.token.usage",
+    "time_to_first_token": "gen_ai.server.time_to_first_token",
+    "request_duration": "http.server.request.duration",
+    "cost": OWN_NAMESPACE + "cost",
+}
+"""Names of metrics, by our own word."""
+
+TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 - `input` or `output`, no secret
+"""The attribute that tells the two of `token_usage` apart."""
+
+TOKEN_MODALITY = "gen_ai.token.modality"  # noqa: S105 - `text`, `image` ..., no secret
+"""What kind of tokens were counted; where nobody says so, `unknown`."""
+
+CURRENCY = OWN_NAMESPACE + "currency"
+"""The attribute that keeps amounts of two currencies apart."""
+
+
+def metric_names(convention: Convention = DEFAULT_CONVENTION) -> dict[str, str]:
+    """Names of metrics in one version of the convention. The newer one counts tokens instead of distributing them."""
+    if convention == "genai-dev":
+        usage = "gen_ai.client.inference.usage."
+        return {word: name for word, name in METRICS.items() if word != "token_usage"} | {
+            "operation_duration": "gen_ai.client.inference.duration",
+            "time_to_first_chunk": "gen_ai.client.inference.time_to_first_chunk",
+            "input_tokens": usage + "input_tokens",
+            "output_tokens": usage + "output_tokens",
+            "cached_input_tokens": usage + "cache_read.input_tokens",
+            "cache_write_tokens": usage + "cache_write.input_tokens",
+            "reasoning_tokens": usage + "reasoning.output_tokens",
+        }
+    return METRICS

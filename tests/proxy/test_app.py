@@ -25,6 +25,10 @@ NOT_IN_A_WORKER = (
     "pandas",
     "genai_prices",
     "exporters.recorder",
+    "exporters.sinks",
+    "opentelemetry",
+    "grpc",
+    "google.protobuf",
 )
 IDLE_WORKER_MB = 70
 

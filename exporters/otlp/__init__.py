@@ -1,0 +1,1 @@
+"""Spans and metrics over OTLP, from the records of calls."""

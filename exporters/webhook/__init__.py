@@ -1,0 +1,1 @@
+"""Call records by webhook: signed POSTs of JSON."""
