@@ -64,6 +64,10 @@ bench: $(DEV_STAMP) ## Measure: direct, nginx and Taximeter, interleaved
 bench-store: $(DEV_STAMP) ## Measure: a million calls into the embedded store, and the reports from them
 	$(PYTHON_OF_VENV) tests/bench/million.py $(ARGS)
 
+.PHONY: faults
+faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against rows; ROUNDS=n makes it longer
+	$(PYTHON_OF_VENV) -m tests.faults.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
 # `make lock` keeps the versions that are there; `make lock UPGRADE=1` takes the newest.
 COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--quiet --extra embedded $(if $(UPGRADE),--upgrade) pyproject.toml requirements/run.in

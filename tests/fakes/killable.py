@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,12 +20,16 @@ EVERYTHING = "everything"
 class Killable:
     """One that serves, again and again, from the same folder."""
 
-    def __init__(self, folder: Path, config: str, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, folder: Path, config: str, stack: AsyncExitStack, *, stderr: int | None = None, path: str = ""
+    ) -> None:
         self.folder = folder
         self.kills: list[tuple[float, str]] = []
         """Unix time and name of everything that was killed."""
         self._config = config
         self._stack = stack
+        self._stderr = stderr
+        self._path = path
         self._whole: Whole | None = None
 
     @property
@@ -36,12 +40,14 @@ class Killable:
 
     async def start(self) -> None:
         """Start it; a former one must be gone."""
-        self._whole = await self._stack.enter_async_context(serving(self.folder, config=self._config))
+        running = serving(self.folder, config=self._config, stderr=self._stderr, path=self._path)
+        self._whole = await self._stack.enter_async_context(running)
 
-    async def kill(self, name: str) -> None:
+    async def kill(self, name: str, between: Callable[[], None] | None = None) -> None:
         """Kill -9 a child by its name, CHILDREN, SUPERVISOR or EVERYTHING; what nobody would start again is started.
 
-        A child that is not there just now, since it was killed before, is passed over.
+        A child that is not there just now, since it was killed before, is passed over. `between` is done while
+        everything is dead.
         """
         children = {child["name"]: child["pid"] for child in self.whole.state["processes"]}
         if name in children:
@@ -55,6 +61,8 @@ class Killable:
         self.kills.append((time.time(), name))
         if name in {SUPERVISOR, EVERYTHING}:
             await self.whole.ends()
+            if between:
+                between()
             await self.start()
 
     async def recovered(self) -> None:
@@ -76,9 +84,9 @@ def _lives(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def killable(folder: Path, config: str) -> AsyncIterator[Killable]:
-    """One that serves until the block ends, whatever is done to it in between."""
+async def killable(folder: Path, config: str, *, stderr: int | None = None, path: str = "") -> AsyncIterator[Killable]:
+    """One that serves until the block ends, whatever is done to it in between; the rest is as of `serving`."""
     async with AsyncExitStack() as stack:
-        taximeter = Killable(folder, config, stack)
+        taximeter = Killable(folder, config, stack, stderr=stderr, path=path)
         await taximeter.start()
         yield taximeter

@@ -22,8 +22,11 @@ async def until(holds: Callable[[], object], limit_s: float = 10.0) -> None:
     async with asyncio.timeout(limit_s):
         while not holds():
             later: asyncio.Future[None] = loop.create_future()
-            loop.call_later(_LOOK_AGAIN_S, later.set_result, None)
-            await later
+            timer = loop.call_later(_LOOK_AGAIN_S, later.set_result, None)
+            try:
+                await later
+            finally:
+                timer.cancel()
 
 
 def comes_true(holds: Callable[[], object], limit_s: float = 10.0) -> bool:

@@ -63,10 +63,20 @@ async def taximeter(folder: Path, *arguments: str, stdin: bytes | None = None) -
 
 
 @asynccontextmanager
-async def serving(folder: Path, *arguments: str, config: str = CONFIG) -> AsyncIterator[Whole]:
-    """A Taximeter that serves until the block ends."""
+async def serving(
+    folder: Path, *arguments: str, config: str = CONFIG, stderr: int | None = None, path: str = ""
+) -> AsyncIterator[Whole]:
+    """A Taximeter that serves until the block ends.
+
+    Args:
+        folder: Where it is started.
+        arguments: Of `taximeter serve`.
+        config: Its `taximeter.yaml`.
+        stderr: An open file for what it says; None for our own stderr.
+        path: A further folder of Python modules, for it and its children.
+    """
     (folder / "taximeter.yaml").write_text(config)
-    process = await _start(folder, "serve", *arguments, stderr=None)
+    process = await _start(folder, "serve", *arguments, stderr=stderr, path=path)
     assert process.stdout
     lines: list[str] = []
     while not lines or "Then look" not in lines[-1]:
@@ -81,7 +91,7 @@ async def serving(folder: Path, *arguments: str, config: str = CONFIG) -> AsyncI
             await asyncio.wait_for(process.wait(), _PATIENCE_S)
 
 
-async def _start(folder: Path, *arguments: str, stderr: int | None) -> asyncio.subprocess.Process:
+async def _start(folder: Path, *arguments: str, stderr: int | None, path: str = "") -> asyncio.subprocess.Process:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TAXIMETER_")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -90,8 +100,8 @@ async def _start(folder: Path, *arguments: str, stderr: int | None) -> asyncio.s
         "proxy",
         *arguments,
         cwd=folder,
-        stdin=asyncio.subprocess.PIPE if stderr else asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE if stderr == asyncio.subprocess.PIPE else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), path)))},
     )
