@@ -55,6 +55,9 @@ class Form(Protocol):
     def of(self, sql: str) -> tuple[str, ...]:
         """The statements to run for this one. Raises StatementError."""
 
+    def qualified(self, table: str) -> str:
+        """The same with its database, quoted."""
+
     def on_cluster(self) -> str:
         """What follows the name of a table in DDL; empty on one server."""
 
@@ -79,6 +82,10 @@ class ServerForm:
     def of(self, sql: str) -> tuple[str, ...]:
         """The statement."""
         return (sql,)
+
+    def qualified(self, table: str) -> str:
+        """The table with its database, quoted."""
+        return f"{quote_identifier(self._database)}.{quote_identifier(table)}"
 
     def on_cluster(self) -> str:
         """Nothing."""
@@ -145,6 +152,10 @@ class ClusterForm:
                 names = [name] if view or name not in self.spread else [name, self.local(name)]
                 kind = "VIEW" if view else "TABLE"
                 return tuple(f"DROP {kind} IF EXISTS {quote_identifier(one)} {self._on} SYNC" for one in names)
+
+    def qualified(self, table: str) -> str:
+        """The table that holds the rows with its database, quoted."""
+        return f"{quote_identifier(self._database)}.{quote_identifier(self.local(table))}"
 
     def on_cluster(self) -> str:
         """`ON CLUSTER name`, with a blank before it."""
