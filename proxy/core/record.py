@@ -85,6 +85,22 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     unread: str = ""
 
 
+class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a call draws on one counter of the ledger. Amounts are whole numbers (`policies.demand`)."""
+
+    counter: str
+    unit: str
+    """A currency, `calls`, a kind of tokens, or a unit of usage."""
+    held: int
+    """Reserved before the call went on its way."""
+    set_aside: int | None = None
+    """What the worker reckons that the call used; None while it is under way, and where nothing told: it is `held`."""
+    bill: str = ""
+    """Currency of the call's bill where it is not `unit`."""
+    exchange: Decimal | None = None
+    """What one `bill` is in `unit`."""
+
+
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="call"):
     """One finished call. The journal line of it is this, as JSON."""
 
@@ -117,6 +133,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     client_gone: bool = False
     reasons: tuple[str, ...] = ()
     attempts: tuple[AttemptRecord, ...] = ()
+    draws: tuple[Draw, ...] = ()
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -151,6 +168,7 @@ class OpenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     request_bytes: int = 0
     hold: Hold | None = None
     """What was reserved for it; None where nothing had to be."""
+    draws: tuple[Draw, ...] = ()
 
 
 class LossRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="loss"):

@@ -83,7 +83,7 @@ class Pricer:
         stated = attempt.provider_cost
         if stated is not None and stated.amount.is_finite() and stated.amount >= 0:
             priced = _stated(priced, stated)
-        elif priced.amount is None and not _turned_away(attempt):
+        elif priced.amount is None and not turned_away(attempt):
             self._count(attempt.provider, _model(attempt, call))
         if attempt.billing == "subscription":
             return msgspec.structs.replace(priced, billing="subscription")
@@ -96,7 +96,7 @@ class Pricer:
         return None if price is None else listing_of(price)
 
     def _list_price(self, attempt: AttemptRecord, call: CallRecord, host: str, currency: str) -> Priced:
-        if _turned_away(attempt):
+        if turned_away(attempt):
             return unpriced(currency, "no_usage")
         at_ns = attempt.started_at_ns
         price = self._find(attempt.kind, host, _model(attempt, call), at_ns, currency)
@@ -135,8 +135,8 @@ def _model(attempt: AttemptRecord, call: CallRecord) -> str:
     return attempt.model or call.model_requested or f"operation:{call.operation}"
 
 
-def _turned_away(attempt: AttemptRecord) -> bool:
-    """Whether the provider answered an error before any work, which nobody bills."""
+def turned_away(attempt: AttemptRecord) -> bool:
+    """Whether a provider turned an attempt away before any work on it, which nobody bills."""
     if attempt.usage != NO_USAGE or attempt.ttft_ns is not None:
         return False
     if attempt.status >= 300:
