@@ -173,6 +173,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sinks: SinkSettings = SinkSettings()
     semconv: str = "1.41"
     price_files: tuple[str, ...] = ()
+    policy_files: tuple[str, ...] = ()
+    """Paths and globs, absolute; they are looked at anew whenever policies are loaded."""
     config_file: str | None = None
     admin_hosts: tuple[str, ...] = ()
     """Host names, besides `localhost` and IP addresses, under which the admin port answers."""

@@ -63,6 +63,7 @@ class Builder:
             sinks=self._sinks(),
             semconv=config.semconv,
             price_files=tuple(self._price_file(file, ("prices", index)) for index, file in enumerate(config.prices)),
+            policy_files=tuple(str(self._path(file)) for file in config.policies),
             config_file=config_file,
         )
 

@@ -1,13 +1,13 @@
-"""Raw values -> `Config`, with every mistake worded; what is wrong is left out, so that the rest can be checked too."""
+"""Raw values -> a section, with every mistake worded; what is wrong is left out, so that the rest is checked too."""
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.config.problems import KeyPath, Report, did_you_mean
-from proxy.config.schema import SAID, Config, known_keys
+from proxy.config.section import SAID, Section, known_keys
 
 _PLAIN = {
     "string_type": "must be text; put it in quotes",
@@ -21,21 +21,24 @@ _PLAIN = {
 }
 
 
-def checked(raw: dict[str, Any], report: Report) -> Config:
-    """The config of what is right in `raw`; what is not is reported and counts as left out."""
+S = TypeVar("S", bound=Section)
+
+
+def checked(raw: dict[str, Any], report: Report, schema: type[S]) -> S:
+    """The section of what is right in `raw`; what is not is reported and counts as left out."""
     raw = copy.deepcopy(raw)
     while True:
         try:
-            return Config.model_validate(raw)
+            return schema.model_validate(raw)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True, include_input=False)
             for detail in details:
-                report.add(detail["loc"], _worded(detail))
+                report.add(detail["loc"], _worded(detail, schema))
             if not _leave_out(raw, [detail["loc"] for detail in details]):
-                return Config()
+                return schema()
 
 
-def _worded(detail: ErrorDetails) -> str:
+def _worded(detail: ErrorDetails, schema: type[Section]) -> str:
     kind, path, context = detail["type"], detail["loc"], detail.get("ctx", {})
     if kind == SAID:
         said = str(context["said"])
@@ -43,7 +46,7 @@ def _worded(detail: ErrorDetails) -> str:
             said = said.replace("env:NAME", f"env:{_env_name(str(path[1]))}")
         return said
     if kind == "extra_forbidden":
-        return f"unknown key; {did_you_mean(str(path[-1]), known_keys(path[:-1]))}"
+        return f"unknown key; {did_you_mean(str(path[-1]), known_keys(schema, path[:-1]))}"
     if kind in {"greater_than_equal", "less_than_equal"}:
         word, bound = ("at least", context.get("ge")) if "greater" in kind else ("at most", context.get("le"))
         return f"must be {word} {bound}"

@@ -41,7 +41,7 @@ def load_settings(file: Path | None, *, env: Mapping[str, str], cwd: Path, kinds
         raw = read_yaml(_text(path, str(file)), report)
         if raw is None:
             raise ConfigError(report.problems)
-        builder = Builder(checked(raw, report), folder=path.parent, env=env, report=report)
+        builder = Builder(checked(raw, report, Config), folder=path.parent, env=env, report=report)
         settings = builder.build(kinds, str(path))
     if report.problems:
         raise ConfigError(report.problems)

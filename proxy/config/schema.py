@@ -1,29 +1,12 @@
 """The keys of `taximeter.yaml`. Every key is optional; an unknown one is an error."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field
 
 from proxy.config import values
-from proxy.config.problems import KeyPath
+from proxy.config.section import Section, parsed
 from proxy.settings import Listen
-
-SAID = "taximeter"
-"""Type of a validation error whose message is already worded for people."""
-
-
-def _parsed(parse: Callable[[Any], Any]) -> PlainValidator:
-    """A validator whose ValueError is kept word for word."""
-
-    def validate(raw: Any) -> Any:
-        try:
-            return parse(raw)
-        except ValueError as error:
-            raise PydanticCustomError(SAID, "{said}", {"said": str(error)}) from None
-
-    return PlainValidator(validate)
 
 
 def _version_text(raw: Any) -> Any:
@@ -31,33 +14,18 @@ def _version_text(raw: Any) -> Any:
     return str(raw) if isinstance(raw, float) else raw
 
 
-Seconds = Annotated[float, _parsed(values.duration_s)]
-SizeBytes = Annotated[int, _parsed(values.size_bytes)]
-Address = Annotated[Listen, _parsed(values.listen)]
-BaseUrl = Annotated[str, _parsed(values.base_url)]
-SecretReference = Annotated[values.SecretRef, _parsed(values.secret_ref)]
-Currency = Annotated[str, _parsed(values.currency)]
-Identifier = Annotated[str, _parsed(values.identifier)]
-HostName = Annotated[str, _parsed(values.host_name)]
+Seconds = Annotated[float, parsed(values.duration_s)]
+SizeBytes = Annotated[int, parsed(values.size_bytes)]
+Address = Annotated[Listen, parsed(values.listen)]
+BaseUrl = Annotated[str, parsed(values.base_url)]
+SecretReference = Annotated[values.SecretRef, parsed(values.secret_ref)]
+Currency = Annotated[str, parsed(values.currency)]
+Identifier = Annotated[str, parsed(values.identifier)]
+HostName = Annotated[str, parsed(values.host_name)]
 FilePath = Annotated[str, Field(min_length=1)]
-HeaderName = Annotated[str, _parsed(values.header_name)]
-HeaderValue = Annotated[values.SecretRef | str, _parsed(values.header_value)]
-WebUrl = Annotated[values.SecretRef | str, _parsed(values.web_url)]
-
-
-class Section(BaseModel):
-    """A mapping of known keys. A key without a value counts as left out, as does a section without keys."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_empty(cls, raw: Any) -> Any:
-        if raw is None:
-            return {}
-        if not isinstance(raw, dict):
-            return raw
-        return {key: value for key, value in raw.items() if value is not None or key not in cls.model_fields}
+HeaderName = Annotated[str, parsed(values.header_name)]
+HeaderValue = Annotated[values.SecretRef | str, parsed(values.header_value)]
+WebUrl = Annotated[values.SecretRef | str, parsed(values.web_url)]
 
 
 class TimeoutsConfig(Section):
@@ -112,9 +80,9 @@ class StoreConfig(Section):
     max_queries: Annotated[int, Field(ge=1, le=1000)] = 8
     cluster: Identifier | None = None
     """Name of the cluster, as the server's `remote_servers` has it, that the tables are spread over."""
-    retention: dict[Identifier, Annotated[int | None, _parsed(values.retention_days)]] = {}
+    retention: dict[Identifier, Annotated[int | None, parsed(values.retention_days)]] = {}
     """Table -> days that its rows are kept, None for ever; a table that is not named is left as it is."""
-    self_check_hour: Annotated[int | None, _parsed(values.hour_of_day)] = 3
+    self_check_hour: Annotated[int | None, parsed(values.hour_of_day)] = 3
     """When, in UTC, the recorder looks each night for doubled rows and drifted sums; None: never."""
 
 
@@ -132,7 +100,7 @@ class JournalConfig(Section):
     segment_bytes: SizeBytes = 8 * 1024 * 1024
     durability: Literal["fast", "group", "strict"] = "group"
     """`fast` survives the death of a process, `group` that of the machine but for a moment, `strict` that too."""
-    keep: Annotated[float, _parsed(values.retention_s)] = 86400.0
+    keep: Annotated[float, parsed(values.retention_s)] = 86400.0
     """How long shipped segments are kept; 0 keeps none."""
     keep_bytes: SizeBytes = 512 * 1024 * 1024
     max_bytes: SizeBytes = 4 * 1024**3
@@ -207,7 +175,7 @@ class Config(Section):
     admin_hosts: list[HostName] = []
     """Names besides `localhost` and IP addresses under which the admin port answers."""
     data_dir: FilePath = "data"
-    workers: Annotated[int | None, _parsed(values.worker_count)] = None
+    workers: Annotated[int | None, parsed(values.worker_count)] = None
     builtin_providers: bool = True
     """False leaves only the providers named in the file."""
     providers: Annotated[dict[str, ProviderConfig], BeforeValidator(lambda raw: {} if raw is None else raw)] = {}
@@ -218,21 +186,7 @@ class Config(Section):
     metrics: MetricsConfig = MetricsConfig()
     prices: list[FilePath] = []
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
+    policies: list[FilePath] = ["policies/*.yaml"]
+    """Policy files, or globs of them."""
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"
     shutdown_grace: Seconds = 30.0
-
-
-def known_keys(path: KeyPath) -> tuple[str, ...]:
-    """The keys that may stand in the section at `path`; none where there is no section."""
-    section: type[Section] = Config
-    parts = iter(path)
-    for part in parts:
-        field = section.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if get_origin(inner) is dict:
-            next(parts, None)  # the name that the operator chose
-            inner = get_args(inner)[1]
-        if not (isinstance(inner, type) and issubclass(inner, Section)):
-            return ()
-        section = inner
-    return tuple(section.model_fields)

@@ -9,7 +9,7 @@ from proxy.config.schema import Config
 
 def said(raw):
     report = Report("t.yaml")
-    checked(raw, report)
+    checked(raw, report, Config)
     return [str(problem) for problem in report.problems]
 
 
@@ -45,7 +45,7 @@ def test_a_literal_key_is_refused_with_the_reference_to_write():
 
 def test_all_mistakes_are_reported_at_once_and_the_rest_is_kept():
     report = Report("t.yaml")
-    config = checked({"listen": "nope", "admn": 1, "workers": 3, "prices": [1, "a.yaml", 2]}, report)
+    config = checked({"listen": "nope", "admn": 1, "workers": 3, "prices": [1, "a.yaml", 2]}, report, Config)
     assert len(report.problems) == 4
     assert config.workers == 3
     assert config.prices == ["a.yaml"]
@@ -67,4 +67,4 @@ def test_all_mistakes_are_reported_at_once_and_the_rest_is_kept():
     )
 )
 def test_any_values_give_a_config_and_a_report(raw):
-    assert isinstance(checked(raw, Report("t.yaml")), Config)
+    assert isinstance(checked(raw, Report("t.yaml"), Config), Config)

@@ -1,4 +1,4 @@
-from proxy.config.schema import Config, ProviderConfig, TlsConfig, known_keys
+from proxy.config.schema import Config
 
 
 def test_an_empty_mapping_is_a_whole_config():
@@ -17,9 +17,5 @@ def test_an_unquoted_version_is_taken_as_text():
     assert Config.model_validate({"semconv": 1.41}).semconv == "1.41"
 
 
-def test_known_keys_are_those_of_the_section():
-    assert known_keys(()) == tuple(Config.model_fields)
-    assert known_keys(("providers", "any-name")) == tuple(ProviderConfig.model_fields)
-    assert known_keys(("providers", "any-name", "tls")) == tuple(TlsConfig.model_fields)
-    assert known_keys(("listen",)) == ()
-    assert known_keys(("no", "such")) == ()
+def test_policies_lie_beside_the_configuration():
+    assert Config.model_validate({}).policies == ["policies/*.yaml"]

@@ -1,0 +1,62 @@
+"""What every schema of ours is made of: sections of known keys, and values whose mistakes are worded for people."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from proxy.config.problems import KeyPath
+
+SAID = "taximeter"
+"""Type of a validation error whose message is already worded for people."""
+
+
+def parsed(parse: Callable[[Any], Any]) -> PlainValidator:
+    """A validator whose ValueError is kept word for word."""
+
+    def validate(raw: Any) -> Any:
+        try:
+            return parse(raw)
+        except ValueError as error:
+            raise PydanticCustomError(SAID, "{said}", {"said": str(error)}) from None
+
+    return PlainValidator(validate)
+
+
+class Section(BaseModel):
+    """A mapping of known keys. A key without a value counts as left out, as does a section without keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, raw: Any) -> Any:
+        if raw is None:
+            return {}
+        if not isinstance(raw, dict):
+            return raw
+        return {key: value for key, value in raw.items() if value is not None or key not in cls.model_fields}
+
+
+def known_keys(root: type[Section], path: KeyPath) -> tuple[str, ...]:
+    """The keys that may stand in the section at `path` below `root`; none where there is no section."""
+    section = root
+    parts = iter(path)
+    for part in parts:
+        field = section.model_fields.get(str(part))
+        inner = _section_in(field.annotation if field else None, parts)
+        if inner is None:
+            return ()
+        section = inner
+    return tuple(section.model_fields)
+
+
+def _section_in(annotation: Any, parts: Iterator[str | int]) -> type[Section] | None:
+    """The section that an annotation is, or holds by name or number; the name or number is taken off the path."""
+    if get_origin(annotation) in {dict, list}:
+        next(parts, None)
+        return _section_in(get_args(annotation)[-1], parts)
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, Section) else None
+    return next((found for one in get_args(annotation) if (found := _section_in(one, parts))), None)
