@@ -69,12 +69,13 @@ _CONTENT_ERRORS = frozenset(
 """Codes that blame the rows themselves, so that the same rows would be refused for ever."""
 
 
-def connect(store: StoreSettings, *, database: str | None = None) -> Client:
+def connect(store: StoreSettings, *, database: str | None = None, answer_timeout_s: int = ANSWER_TIMEOUT_S) -> Client:
     """A connection that remembers nothing from one request to the next. Raises what clickhouse-connect raises.
 
     Args:
         store: Address and account.
         database: The database that plain table names mean; None for the account's own.
+        answer_timeout_s: How long the store may be silent. What has no answer by then may still go on there.
     """
     # Its own warnings repeat, without context, what the recorder reports once and counts.
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
@@ -89,7 +90,7 @@ def connect(store: StoreSettings, *, database: str | None = None) -> Client:
         verify=store.tls_verify,
         ca_cert=store.tls_ca_file,
         connect_timeout=CONNECT_TIMEOUT_S,
-        send_receive_timeout=ANSWER_TIMEOUT_S,
+        send_receive_timeout=answer_timeout_s,
         # Sessions would serialise the requests and keep settings.
         autogenerate_session_id=False,
         # Rows travel over loopback or a data centre: the time to compress them is worth more than the bytes.
