@@ -60,6 +60,8 @@ MEASURES = {
     "reasoning_tokens": Measure("{token}", "Output tokens of reasoning."),
 }
 """By our own word."""
+_APPS_FAULT = frozenset({"client", "account"})
+"""Whoever is to blame may have made the model up: its name is no attribute then, or a scanner takes all the room."""
 _COUNTERS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
@@ -122,8 +124,8 @@ def _of_attempt(row: AttemptRow | CallRow) -> Attributes:
     known: dict[str, str | int] = {
         CLIENT_SPAN["operation"]: "" if row.operation == "unknown" else row.operation,
         CLIENT_SPAN["provider_name"]: provider_name(row),
-        CLIENT_SPAN["model_requested"]: row.model_requested,
-        CLIENT_SPAN["model"]: row.model,
+        CLIENT_SPAN["model_requested"]: "" if row.fault in _APPS_FAULT else row.model_requested,
+        CLIENT_SPAN["model"]: "" if row.fault in _APPS_FAULT else row.model,
         CLIENT_SPAN["host"]: host,
     }
     if port is not None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from exporters.otlp.measures import MEASURES, measured
-from proxy.core.errors import ErrorFacts
+from proxy.core.errors import REMEDIES, ErrorFacts
 from proxy.core.semconv import metric_names
 from proxy.core.usage import Usage
 from tests.fakes.otlp_settings import priced
@@ -97,6 +97,15 @@ def test_a_failure_is_told_by_its_class():
     found = by_word(call(1, attempt(outcome="error", status=0, error=error), outcome="error", error_class="timeout"))
     assert dict(found["operation_duration"].attributes)["error.type"] == "timeout"
     assert dict(found["request_duration"].attributes)["error.type"] == "timeout"
+
+
+@pytest.mark.parametrize(("error_class", "named"), [("model_not_found", False), ("auth", False), ("timeout", True)])
+def test_a_model_that_may_be_made_up_is_no_attribute(error_class, named):
+    error = ErrorFacts(error_class=error_class, fault=REMEDIES[error_class].fault)
+    failed = figures(call(1, attempt(outcome="error", status=404, error=error), outcome="error"))
+    (duration,) = [one for one in failed if one.word == "operation_duration"]
+    assert ("gen_ai.request.model" in dict(duration.attributes)) is named
+    assert dict(duration.attributes)["error.type"] == error_class
 
 
 @pytest.mark.parametrize("convention", ["1.41", "genai-dev"])
