@@ -110,7 +110,9 @@ class Delivery:
             except FileNotFoundError:
                 counts["segments_gone"] += 1
                 continue
-            calls += (self._priced(record, counts) for record in records if isinstance(record, CallRecord))
+            calls += (
+                self._priced(record, segment.instance, counts) for record in records if isinstance(record, CallRecord)
+            )
         if calls:
             first = parcel.segments[0]
             batch = Batch(instance=first.instance, number=first.number, token=parcel.token, calls=calls)
@@ -158,8 +160,8 @@ class Delivery:
         self._state.commit_delivered(self.sink.name, cursors, +counts)
         self.cursors.update(cursors)
 
-    def _priced(self, call: CallRecord, counts: Counter[str]) -> PricedCall:
-        return PricedCall(call, tuple(self._price(attempt, call, counts) for attempt in call.attempts))
+    def _priced(self, call: CallRecord, instance: str, counts: Counter[str]) -> PricedCall:
+        return PricedCall(call, tuple(self._price(attempt, call, counts) for attempt in call.attempts), instance)
 
     def _price(self, attempt: AttemptRecord, call: CallRecord, counts: Counter[str]) -> Priced:
         try:

@@ -61,6 +61,7 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         outcome=OUTCOME,
         request_bytes=opened.request_bytes,
         attempts=(attempt,),
+        draws=opened.draws,
     )
 
 

@@ -1,7 +1,7 @@
 """What the recorder asks of others: prices for attempts, and sinks that take batches."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +22,8 @@ class PricedCall(msgspec.Struct, frozen=True):
     call: CallRecord
     prices: tuple[Priced, ...]
     """One for each of `call.attempts`."""
+    instance: str = ""
+    """The process that served it: the journal that its record stood in."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,3 +66,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class KnowsProcesses(Protocol):
+    """A sink that keeps something for each process, and wants to hear when one is gone."""
+
+    def forget(self, instance: str) -> None:
+        """A process has ended, and every sink has all of its journal. Called until it succeeds, maybe more than once.
+
+        Raises SinkUnavailableError.
+        """

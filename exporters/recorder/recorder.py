@@ -24,7 +24,7 @@ from exporters.journal.reader import Segment, remove_instance
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.follow import Follower, Found, size_bytes
 from exporters.recorder.lane import Lane, set_within
-from exporters.recorder.ports import Pricer, Sink
+from exporters.recorder.ports import KnowsProcesses, Pricer, Sink, SinkUnavailableError
 from exporters.recorder.state import State
 from exporters.recorder.status import RecorderStatus, SinkStatus
 from proxy.settings import Settings
@@ -178,10 +178,13 @@ class _Recorder:
         """Do it; what goes wrong now is told, and tried again at the next look."""
         try:
             work()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, SinkUnavailableError) as error:
             found.errors.append(f"journal: {error}")
 
     def _remove(self, instance: str) -> None:
+        for lane in self._lanes:
+            if isinstance(lane.delivery.sink, KnowsProcesses):
+                lane.delivery.sink.forget(instance)
         remove_instance(self._journal_dir, instance)
         self._state.forget(instance)
 

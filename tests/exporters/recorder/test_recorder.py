@@ -2,14 +2,17 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec import structs
 
 from exporters.journal.files import FileLock
 from exporters.journal.reader import add_segment
 from exporters.journal.writer import Journal
 from exporters.recorder import lane as lane_module
+from exporters.recorder.ports import SinkUnavailableError
 from exporters.recorder.recorder import run_recorder
 from exporters.recorder.state import State
 from exporters.recorder.status import RecorderStatus
+from proxy.core.record import Draw
 from proxy.settings import Listen, Settings, StoreSettings
 from tests.fakes.records import call, call_id, opened
 from tests.fakes.sinks import FixedPrices, MemorySink
@@ -239,3 +242,30 @@ async def test_nothing_is_remembered_of_processes_that_are_done(settings):
     assert state.known_instances() == set()
     assert state.counts("memory") == {"calls": 3}
     state.close()
+
+
+class ForgetfulSink(MemorySink):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+        self.forgotten = []
+
+    def deliver(self, batch):
+        self.seen += [(priced.instance, priced.call.draws) for priced in batch.calls]
+        return super().deliver(batch)
+
+    def forget(self, instance):
+        if not self.forgotten:
+            self.forgotten.append("refused once")
+            raise SinkUnavailableError("not now")
+        self.forgotten.append((instance, len(self.seen)))
+
+
+async def test_a_sink_hears_that_a_process_is_gone_after_it_has_all_of_its_calls(settings):
+    sink, draw = ForgetfulSink(), Draw(counter="b", unit="USD", held=5)
+    writer = journal(settings, "dead")
+    writer.open_call(structs.replace(opened(1), draws=(draw,)))
+    writer.close()
+    async with recording(settings, sink):
+        await until(lambda: sink.forgotten == ["refused once", ("dead", 1)])
+    assert sink.seen == [("dead", (draw,))]

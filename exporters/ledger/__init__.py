@@ -1,0 +1,1 @@
+"""What the recorder books into the ledger of the budgets."""

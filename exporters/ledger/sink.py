@@ -1,0 +1,74 @@
+"""The sink that books what calls have used.
+
+What: for every call that draws on a budget, what it has used by its priced record is added to the counter, and what its
+worker had set aside is taken off that worker's lease, in one step. A batch is booked once, by its token. So a counter
+has spent exactly what the rows of the store say, whatever was killed in between.
+
+Config: none of its own; it is there where policies are, and books into the ledger that they name.
+
+Example: `LedgerSink(SqliteBooks(settings.ledger_path, durable=True))`
+
+Source: design.md, "The ledger: why a cap holds"; `policies/ledger/books.py`, invariant 3.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+from exporters.recorder.ports import Batch, SinkUnavailableError
+from policies.ledger.books import Books, BooksUnavailableError, Posting
+from policies.spent import spent
+
+
+class LedgerSink:
+    """Books batches; a ledger that cannot be reached is tried again by the recorder, and nothing is lost."""
+
+    name = "ledger"
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def check(self) -> None:
+        """Raises SinkUnavailableError when the ledger does not answer."""
+        try:
+            self._books.recorded(family="-")
+        except BooksUnavailableError as error:
+            raise SinkUnavailableError(str(error)) from error
+
+    def deliver(self, batch: Batch) -> Mapping[str, int]:
+        """Book a batch; gives how many calls drew on budgets. Raises SinkUnavailableError."""
+        postings = postings_of(batch)
+        if not postings:
+            return {}
+        try:
+            is_new = self._books.post(batch.token, postings, time.time_ns())
+        except BooksUnavailableError as error:
+            raise SinkUnavailableError(str(error)) from error
+        drawing = sum(bool(priced.call.draws) for priced in batch.calls)
+        return {"calls": drawing} if is_new else {"calls_again": drawing}
+
+    def forget(self, instance: str) -> None:
+        """A process is gone, and all of its journal is booked: its leases are free. Raises SinkUnavailableError."""
+        try:
+            self._books.forget(instance)
+        except BooksUnavailableError as error:
+            raise SinkUnavailableError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the books."""
+        self._books.close()
+
+
+def postings_of(batch: Batch) -> tuple[Posting, ...]:
+    """What the calls of a batch have used: one posting for each process and counter, in the order of their names."""
+    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for priced in batch.calls:
+        call = priced.call
+        for draw in call.draws:
+            amounts = sums[priced.instance, draw.counter, draw.unit]
+            amounts[0] += spent(draw, call.attempts, priced.prices, billable=call.billable)
+            amounts[1] += draw.held if draw.set_aside is None else draw.set_aside
+    return tuple(
+        Posting(instance=instance, counter=counter, unit=unit, spent=used, set_aside=set_aside)
+        for (instance, counter, unit), (used, set_aside) in sorted(sums.items())
+    )
