@@ -8,7 +8,8 @@ database engine.
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import uvloop
@@ -18,13 +19,17 @@ from proxy.logs import configure
 from proxy.providers import PROVIDERS
 from proxy.runlock import hold_child_lock
 from proxy.runstate import read_state
-from proxy.settings import Settings
+from proxy.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:
+    from exporters.moving.copying import Step
+    from exporters.moving.result import CopyResult
     from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.ports import Sink
     from exporters.recorder.status import RecorderStatus
     from exporters.reports.answers import Format, Told
+    from exporters.store.manifest import Manifest
+    from exporters.store.restore import Restored
     from proxy.admin.app import MetricsSource
     from proxy.admin.looks import Looks
     from proxy.admin.status import JournalStatus, SelfCheck, Status
@@ -75,7 +80,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
 
-    pricer = _pricer(settings)
+    pricer = pricer_of(settings)
     known = RecorderStatus()
     recording, serving, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -205,7 +210,7 @@ def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Forma
     from exporters.reports.answers import Asked, Reports
     from exporters.reports.store import StoreReader
 
-    pricer = _pricer(settings)
+    pricer = pricer_of(settings)
 
     def list_prices(provider: str, kind: str, host: str, model: str, at_ns: int) -> "Listing | None":
         return pricer.listing(kind, host, model, at_ns, provider=provider)
@@ -215,6 +220,56 @@ def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Forma
         return Reports(reader, list_prices).tell(Asked(**asked), answer_format, datetime.now(UTC))
     finally:
         reader.close()
+
+
+class RefusedError(Exception):
+    """What a command was asked to do cannot be done; the message is one sentence for the person."""
+
+
+def back_up_store(
+    settings: Settings, target: Path, *, compress: bool, progress: Callable[[str, int, int], None]
+) -> "Manifest":
+    """Back the running embedded store up: `exporters.store.backup.take_backup`. Raises RefusedError."""
+    from exporters.store.backup import take_backup
+    from exporters.store.manifest import BackupError
+
+    try:
+        return take_backup(settings, target, compress=compress, progress=progress)
+    except BackupError as error:
+        raise RefusedError(str(error)) from error
+
+
+def restore_store(
+    settings: Settings, source: Path, *, force: bool, progress: Callable[[str, int, int], None]
+) -> "Restored":
+    """Put a backup into the data folder: `exporters.store.restore.restore_backup`. Raises RefusedError."""
+    from exporters.store.manifest import BackupError
+    from exporters.store.restore import restore_backup
+
+    try:
+        return restore_backup(settings, source, force=force, progress=progress)
+    except BackupError as error:
+        raise RefusedError(str(error)) from error
+
+
+def copy_store(
+    settings: Settings,
+    target: StoreSettings,
+    tell: "Callable[[Step], None]",
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    anew: bool = False,
+) -> "CopyResult":
+    """Copy the embedded store to another server: `exporters.moving.copying.copy_store`. Raises RefusedError."""
+    from exporters.moving import copying
+    from exporters.moving.errors import CopyError
+
+    try:
+        wish = copying.Wish(target=target, since=since, until=until, anew=anew)
+        return copying.copy_store(settings, wish, tell)
+    except CopyError as error:
+        raise RefusedError(str(error)) from error
 
 
 def _status(
@@ -295,7 +350,8 @@ def _journal_on_disk(settings: Settings) -> "JournalStatus":
     )
 
 
-def _pricer(settings: Settings) -> "Pricer":
+def pricer_of(settings: Settings) -> "Pricer":
+    """What knows the prices: the price files of the settings, the book that comes along, then the library."""
     from proxy.prices.library import PriceLibrary
     from proxy.prices.load import load_book
     from proxy.prices.pricer import Pricer

@@ -30,12 +30,7 @@ def tables_of(ask: Ask, database: str) -> dict[str, str]:
 
 def table_figures(ask: Ask, database: str, table: str, engine: str) -> TableFigures:
     """Count and add up one table. Raises what `ask` raises."""
-    place = name_of(database, table)
-    found = ask(
-        "SELECT name, type FROM system.columns WHERE default_kind NOT IN ('ALIAS') "
-        f"AND database = {literal(database)} AND table = {literal(table)} ORDER BY position"
-    )
-    columns = {str(name): str(kind) for name, kind in found}
+    place, columns = name_of(database, table), _columns(ask, database, table)
     rows = int(ask(f"SELECT toString(count()) FROM {place}")[0][0]) if engine == "MergeTree" else None
     sums: dict[str, dict[str, str]] = {}
     for column, kind in columns.items():
@@ -67,6 +62,21 @@ def differences(wanted: dict[str, TableFigures], found: dict[str, TableFigures])
             if have.sums.get(column, {}) != sums
         ]
     return said
+
+
+def money_columns(ask: Ask, database: str, table: str) -> dict[str, str]:
+    """Column of money -> SQL expression for its currency. Raises what `ask` raises."""
+    columns = _columns(ask, database, table)
+    return {column: _currency_of(column, columns) for column, kind in columns.items() if _MONEY.fullmatch(kind)}
+
+
+def _columns(ask: Ask, database: str, table: str) -> dict[str, str]:
+    """Name -> type."""
+    found = ask(
+        "SELECT name, type FROM system.columns WHERE default_kind != 'ALIAS' "
+        f"AND database = {literal(database)} AND table = {literal(table)} ORDER BY position"
+    )
+    return {str(name): str(kind) for name, kind in found}
 
 
 def _currency_of(column: str, columns: dict[str, str]) -> str:

@@ -44,7 +44,9 @@ def take_snapshot(store: StoreSettings, name: str) -> Snapshot:
         response = connection.getresponse()
         said = response.read()
         if response.status != http.HTTPStatus.OK:
-            raise StoreError(said.decode("utf-8", "replace").strip() or f"status {response.status}")
+            code = response.getheader("X-ClickHouse-Exception-Code", "")
+            message = said.decode("utf-8", "replace").strip() or f"the store answered with status {response.status}"
+            raise StoreError(message, int(code) if code.isdigit() else None)
         return msgspec.json.decode(said, type=Snapshot)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         raise StoreError(f"the store at {store.url} cannot be reached: {error or type(error).__name__}") from error

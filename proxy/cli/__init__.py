@@ -16,6 +16,7 @@ COMMANDS = {
     "check": "proxy.cli.check",
     "report": "proxy.cli.report",
     "sql": "proxy.cli.sql",
+    "store": "proxy.cli.store",
     "sandbox": "proxy.cli.sandbox",
     "doctor": "proxy.cli.doctor",
     "version": "proxy.cli.version",

@@ -152,22 +152,22 @@ def test_a_disk_that_fills_up_in_the_middle_keeps_nothing_half(store, small_disk
 
 
 def test_the_stores_own_disk_filling_up_is_told_the_same_way(tmp_path, small_disk, monkeypatch):
-    subprocess.run(["mount", "-o", "remount,size=24m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=96m", str(small_disk)], check=True)
     monkeypatch.setattr(module, "_check_room", lambda *_: None)
     store = EmbeddedStore(small_disk)
     store.start()
     try:
         client = ready_store(store)
-        fill(client, "much", 100_000)
+        fill(client, "much", 60_000)
         filler = small_disk / "filler"
         filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 512 * 1024))
         with pytest.raises(BackupError, match="disk is full"):
             take_backup(store.settings, tmp_path / "b", compress=False, progress=silent)
         filler.unlink()
         assert left_behind(store) == []
-        assert counted(client)[:2] == (100_000, 100_000)
+        assert counted(client)[:2] == (60_000, 60_000)
         manifest = take_backup(store.settings, tmp_path / "b", compress=False, progress=silent)
         client.close()
     finally:
         store.stop()
-    assert manifest.tables["calls"].rows == 100_000
+    assert manifest.tables["calls"].rows == 60_000
