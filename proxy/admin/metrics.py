@@ -80,6 +80,10 @@ def _disk(status: Status) -> Iterable[Metric]:
     figures = {
         "taximeter_disk_free_bytes": ("Free on the disk of the data folder.", status.disk_free_bytes),
         "taximeter_disk_size_bytes": ("Size of that disk.", status.disk_total_bytes),
+        "taximeter_journal_max_bytes": (
+            "What may wait in the journal; 0 is no limit.",
+            status.journal_limits.max_bytes if status.journal_limits else None,
+        ),
     }
     return [GaugeMetricFamily(name, said, value=v) for name, (said, v) in figures.items() if v is not None]
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from proxy.admin.status import JournalStatus, SinkState, Status, StoreStatus
+from proxy.admin.status import JournalLimits, JournalStatus, SinkState, Status, StoreStatus
 
 WELL = Status(
     version="1.2.3",
@@ -27,11 +27,13 @@ WELL = Status(
         version="26.9",
         schema_version=2,
         schema_wanted=2,
+        answer_s=0.005,
         clock_ahead_s=0.01,
     ),
     journal=JournalStatus(
         sinks={"clickhouse": SinkState(reachable=True, lag_s=0.1, failures=0, last_error="", counts={"calls": 1234})}
     ),
+    journal_limits=JournalLimits(max_bytes=4 * 1024**3, min_free_bytes=256 * 1024**2, on_full="pass"),
     told_by="recorder",
     disk_free_bytes=50 * 10**9,
     disk_total_bytes=100 * 10**9,

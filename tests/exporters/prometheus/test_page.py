@@ -3,25 +3,27 @@
 import re
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporters.prometheus.calls import CallMetrics
 from exporters.prometheus.levels import BudgetLevel, Generation, level_families
 from exporters.prometheus.page import render
 from exporters.prometheus.recorder import recorder_families
+from exporters.prometheus.sink import PrometheusSink
 from exporters.prometheus.tables import MAX_SETS
-from exporters.recorder.ports import PricedCall
+from exporters.recorder.ports import Batch, PricedCall
 from exporters.recorder.status import RecorderStatus, SelfCheckStatus, SinkStatus
 from proxy.admin.metrics import status_families
+from proxy.admin.usage import ProcessUsage
 from proxy.core.errors import REMEDIES, ErrorSeen, judge
 from proxy.core.pricing import Priced
 from proxy.core.record import Caller
-from tests.fakes.records import attempt, call
-from tests.fakes.statuses import WELL
+from tests.fakes.records import STARTED_NS, attempt, call
+from tests.fakes.statuses import status as status_with
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 MAX_SCRAPE_S = 0.05
@@ -32,19 +34,23 @@ CENT = Priced(amount=Decimal("0.01"), currency="USD")
 
 def full():
     """Metrics with every label set that real traffic can bring: all models, each with good calls and every error."""
-    metrics = CallMetrics(max_models=MODELS, max_teams=TEAMS)
+    calls = []
     for n in range(2 * MODELS):
         caller = Caller(team=f"team-{n}")
         more = {"model": f"model-{n}", "ttft_ns": 10**8 * n, "connect_ns": 10**6, "stream_end": "done_marker"}
         for outcome in OUTCOMES:
             tried = attempt(1, provider=f"provider-{n % 8}", outcome=outcome, **more)
-            metrics.count(PricedCall(call(n, tried, outcome=outcome, caller=caller), (CENT,)))
+            calls.append(PricedCall(call(n, tried, outcome=outcome, caller=caller), (CENT,)))
         for error_class in REMEDIES:
             wrong = judge(ErrorSeen(status=500), error_class)
             tried = attempt(2, provider=f"provider-{n % 8}", outcome="error", error=wrong, status=500, **more)
             failed = call(n, tried, outcome="error", error_class=error_class, status=500, caller=caller)
-            metrics.count(PricedCall(failed, (CENT,)))
-    return metrics
+            calls.append(PricedCall(failed, (CENT,)))
+    odd = call(0, attempt(1, unread="bad_coding"), client_gone=True)
+    calls.append(PricedCall(odd, (Priced(amount=None, currency="USD"),)))
+    sink = PrometheusSink(max_models=MODELS, max_teams=TEAMS, now_ns=lambda: STARTED_NS)
+    sink.deliver(Batch(instance="w", number=1, token="t", calls=calls))
+    return sink
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +59,11 @@ def families():
     status = RecorderStatus(
         sinks=sinks, quarantine={"torn": 1}, losses={"odd": 1}, self_check=SelfCheckStatus(ran_at_ns=1, ok=True)
     )
+    usage = {"worker-0": ProcessUsage(cpu_s=1.0, rss_bytes=1, open_fds=1)}
+    status_of_machine = status_with(usage=usage)
     budget = BudgetLevel(budget="b", unit="USD", limit=Decimal(9), used=Decimal(1), held=Decimal(1))
     return [
-        *status_families(WELL, age_s=0.1),
+        *status_families(status_of_machine, age_s=0.1),
         *recorder_families(status),
         *level_families([budget], [Generation(of="policies", number=1, loaded_at_s=1.0)]),
         *full().families(),
@@ -69,6 +77,37 @@ def flat(families):
         for s in f.samples
         if not s.name.endswith("_created")
     }
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def told_name(family):
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def test_every_metric_stands_in_the_documentation_with_its_type_and_labels(families):
+    rows = re.findall(r"^\| `(taximeter_\w+)` \| (\w+) \| ([^|]*)\|", DOCS.read_text(), re.MULTILINE)
+    documented = {name: (kind, set(re.findall(r"\w+", labels))) for name, kind, labels in rows}
+    assert len(documented) == len(rows)
+    exported = {
+        told_name(family): (family.type, {label for s in family.samples for label in s.labels} - {"le"})
+        for family in families
+        if family.samples
+    }
+    assert exported == {name: documented.get(name) for name in exported}
+    assert documented.keys() == exported.keys()
+
+
+def test_the_alerts_of_the_documentation_ask_for_metrics_that_there_are(families):
+    alerts = DOCS.read_text().partition("## Alerts")[2]
+    asked = {re.sub(r"_bucket$", "", name) for name in re.findall(r"\btaximeter_\w+", alerts)}
+    assert asked <= {told_name(family) for family in families}
+    expressions = re.findall(r"(taximeter_\w+)\{([^}]*)\}", alerts)
+    assert expressions
+    for name, matchers in expressions:
+        labels = {label for f in families if told_name(f) == name for s in f.samples for label in s.labels}
+        assert set(re.findall(r"(\w+)=", matchers)) <= labels, name
 
 
 @pytest.mark.parametrize(("accept", "parse"), [("", parse_text), (OPENMETRICS, parse_openmetrics)])

@@ -1,9 +1,17 @@
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 
+from exporters.journal.writer import Journal
 from exporters.prometheus.sink import LATE_S, PrometheusSink
 from exporters.recorder.ports import Batch, PricedCall
+from exporters.recorder.recorder import run_recorder
+from exporters.recorder.status import RecorderStatus
+from proxy.settings import Listen, Settings, StoreSettings
 from tests.fakes.records import STARTED_NS, call
-from tests.fakes.sinks import FixedPrices
+from tests.fakes.sinks import FixedPrices, MemorySink
+from tests.fakes.until import until
 
 ENDED_NS = STARTED_NS + 900_000_000
 
@@ -56,3 +64,70 @@ def test_a_mistake_in_a_metric_costs_one_call_and_is_counted():
 
 def test_before_the_first_call_there_is_nothing_but_zeros():
     assert {s.value for family in sink().families() for s in family.samples} == {0.0}
+
+
+# with the recorder, as it runs
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(
+        listen=Listen("127.0.0.1", 0),
+        admin=Listen("127.0.0.1", 0),
+        store=StoreSettings(url="http://127.0.0.1:1", user="u", password="p"),
+        data_dir=tmp_path,
+        workers=1,
+        providers=(),
+        shutdown_grace_s=5.0,
+    )
+
+
+@asynccontextmanager
+async def recording(settings, *sinks):
+    stop, status = asyncio.Event(), RecorderStatus()
+    task = asyncio.create_task(run_recorder(settings, FixedPrices(), sinks, stop=stop, status=status))
+    try:
+        yield status
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+def journalled(settings, instance, *numbers):
+    journal = Journal(settings.journal_dir, instance)
+    for number in numbers:
+        journal.close_call(call(number))
+    journal.close()
+
+
+async def test_calls_are_counted_once_over_a_restart_and_counters_begin_at_zero(settings):
+    journalled(settings, "w-1", 1, 2)
+    first = sink()
+    async with recording(settings, first):
+        await until(lambda: total(first, "calls") == 2)
+    journalled(settings, "w-2", 3)
+    second = sink()
+    async with recording(settings, second):
+        await until(lambda: total(second, "calls"))
+    assert total(second, "calls") == 1
+
+
+async def test_a_store_that_is_down_holds_up_no_metric_and_is_the_only_one_that_is_waited_for(settings):
+    store, told = MemorySink("store"), sink()
+    store.down = True
+    journalled(settings, "w-1", 1, 2)
+    async with recording(settings, store, told) as status:
+        await until(lambda: total(told, "calls") == 2)
+        await until(lambda: not status.sinks["store"].reachable and status.sinks["prometheus"].reachable)
+        assert status.journal_segments == 1
+        store.down = False
+        await until(lambda: status.journal_segments == 0, limit_s=20)
+    assert total(told, "calls") == 2
+
+
+async def test_the_calls_of_many_processes_come_to_one_sum(settings):
+    told = sink()
+    async with recording(settings, told):
+        for worker in range(4):
+            journalled(settings, f"w-{worker}", worker)
+        await until(lambda: total(told, "calls") == 4)
