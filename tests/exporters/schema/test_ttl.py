@@ -1,5 +1,4 @@
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +8,7 @@ from exporters.schema.errors import SchemaError
 from exporters.schema.migrate import ensure_database, migrate
 from exporters.schema.ttl import TableTtl, apply_retention, retention_changes, table_ttls, ttl_expression
 from tests.fakes.embedded_store import embedded_store
+from tests.fakes.until import comes_true
 
 MONEY = ("calls", "attempts")
 
@@ -76,10 +76,7 @@ def keep(client, form, **retention):
 
 
 def until_left(client, wanted):
-    deadline_s = time.monotonic() + 30
-    while (left := client.command("SELECT count() FROM calls")) != wanted and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-    assert left == wanted
+    assert comes_true(lambda: client.command("SELECT count() FROM calls") == wanted, 30)
 
 
 @pytest.mark.real
