@@ -41,6 +41,24 @@ class FileLock:
         self.release()
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock of a file, as far as can be told from here; also of one that is only readable."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # A file system without locks: nobody holds one there.
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def sync_dir(path: Path) -> None:
     """Make the names in a folder durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

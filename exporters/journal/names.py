@@ -9,6 +9,7 @@ import msgspec
 
 LOCK_NAME = "lock"
 RESERVE_NAME = "reserve"
+ORIGIN_NAME = "origin"
 OPEN_SUFFIX = ".open"
 SEALED_SUFFIX = ".jsonl"
 QUARANTINE_DIR = ".quarantine"

@@ -13,6 +13,7 @@ from exporters.journal.files import FileLock, sync_dir, write_whole
 from exporters.journal.names import (
     LOCK_NAME,
     NEW_DIR_SUFFIX,
+    ORIGIN_NAME,
     RESERVE_NAME,
     SegmentName,
     is_instance,
@@ -23,7 +24,8 @@ from exporters.journal.names import (
 from exporters.journal.quarantine import Quarantine
 from proxy.core.record import CallRecord, JournalLine, LossRecord, OpenRecord
 
-_DECODER: msgspec.json.Decoder[JournalLine] = msgspec.json.Decoder(CallRecord | OpenRecord | LossRecord)
+LINE_DECODER: msgspec.json.Decoder[JournalLine] = msgspec.json.Decoder(CallRecord | OpenRecord | LossRecord)
+"""Reads one line, or with `decode_lines` many. Raises msgspec.DecodeError, UnicodeError."""
 _ABANDONED_AFTER_S = 60.0
 
 
@@ -114,7 +116,7 @@ def read_segment(segment: Segment) -> Content:
     data = segment.path.read_bytes()
     intact = hashlib.sha256(data).hexdigest() == segment.name.sha256
     try:
-        records = _DECODER.decode_lines(data)
+        records = LINE_DECODER.decode_lines(data)
     except (msgspec.DecodeError, UnicodeError):
         records, bad = _decode_singly(data)
     else:
@@ -129,7 +131,7 @@ def _decode_singly(data: bytes) -> tuple[list[JournalLine], list[bytes]]:
     for line in data.split(b"\n"):
         if line:
             try:
-                records.append(_DECODER.decode(line))
+                records.append(LINE_DECODER.decode(line))
             except (msgspec.DecodeError, UnicodeError):
                 bad.append(line)
     return records, bad
@@ -168,9 +170,12 @@ def recover(journal_dir: Path, instance: str, quarantine: Quarantine) -> int:
 
 def _seal_recovered(path: Path, number: int, data: bytes, *, torn: bool) -> None:
     if torn:
+        last_written = path.stat()
         with path.open("r+b") as file:
             file.truncate(len(data))
             os.fdatasync(file.fileno())
+        # Its time is the last sign of life of the process.
+        os.utime(path, ns=(last_written.st_atime_ns, last_written.st_mtime_ns))
     # An empty one is sealed too: a number that is missing would look like a loss.
     path.rename(path.with_name(_name(number, data.count(b"\n"), data).file_name))
 
@@ -205,7 +210,7 @@ def remove_abandoned(journal_dir: Path) -> None:
 def remove_instance(journal_dir: Path, instance: str) -> None:
     """Remove the folder of a dead instance that has no segment left. Raises OSError when it is not empty."""
     folder = journal_dir / instance
-    for name in (LOCK_NAME, RESERVE_NAME):
+    for name in (LOCK_NAME, RESERVE_NAME, ORIGIN_NAME):
         (folder / name).unlink(missing_ok=True)
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from exporters.journal.names import open_name
+from exporters.journal.put_back import finish
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import (
     Listing,
@@ -81,6 +82,7 @@ class Follower:
         self._quarantine = quarantine
         self._followed: dict[str, _Followed] = {}
         if journal_dir.is_dir():
+            finish(journal_dir)
             remove_abandoned(journal_dir)
         for gone in state.known_instances() - set(instances(journal_dir)):
             state.forget(gone)

@@ -4,10 +4,13 @@ One SQLite file. Every step is one transaction, so that a count is raised exactl
 done. Thread-safe. All methods raise `sqlite3.Error` when the disk does.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import msgspec
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS read (instance TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
@@ -177,18 +180,40 @@ class State:
         return _Transaction(self._db)
 
 
-def losses_on_disk(path: Path) -> dict[str, int]:
-    """What a recorder's file says was lost, by reason, without touching it; empty where there is none to be read."""
+class Memory(msgspec.Struct, kw_only=True):
+    """What a recorder's file says, at one moment."""
+
+    read: dict[str, int] = {}
+    """Instance -> number of the last segment that was read."""
+    cursors: dict[str, dict[str, int]] = {}
+    """Sink -> instance -> number of the last segment that it has."""
+    under_way: dict[str, int] = {}
+    """Sink -> how many segments are on their way to it."""
+    open_calls: int = 0
+    losses: dict[str, int] = {}
+
+
+def memory_on_disk(path: Path) -> Memory:
+    """What a recorder's file says, without touching it; nothing where there is none to be read."""
+    memory = Memory()
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error:
-        return {}
-    try:
-        return dict(db.execute("SELECT name, count FROM counts WHERE source = ?", (_LOSSES,)))
-    except sqlite3.Error:
-        return {}
-    finally:
-        db.close()
+        return memory
+    # What can be read is told: the file may be an older one, or damaged.
+    with contextlib.closing(db), contextlib.suppress(sqlite3.Error):
+        memory.losses = dict(db.execute("SELECT name, count FROM counts WHERE source = ?", (_LOSSES,)))
+        memory.read = dict(db.execute("SELECT instance, number FROM read"))
+        for sink, instance, number in db.execute("SELECT sink, instance, number FROM cursors"):
+            memory.cursors.setdefault(sink, {})[instance] = number
+        memory.under_way = dict(db.execute("SELECT sink, count(*) FROM parcels GROUP BY sink"))
+        memory.open_calls = int(db.execute("SELECT count(*) FROM open_calls").fetchone()[0])
+    return memory
+
+
+def losses_on_disk(path: Path) -> dict[str, int]:
+    """What a recorder's file says was lost, by reason, without touching it; empty where there is none to be read."""
+    return memory_on_disk(path).losses
 
 
 def _open(path: Path) -> sqlite3.Connection:

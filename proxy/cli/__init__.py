@@ -19,6 +19,7 @@ COMMANDS = {
     "store": "proxy.cli.store",
     "sandbox": "proxy.cli.sandbox",
     "doctor": "proxy.cli.doctor",
+    "journal": "proxy.cli.journal",
     "version": "proxy.cli.version",
 }
 """Name of each command and the module that has it: as `app`, a `typer.Typer` with the command or its subcommands."""

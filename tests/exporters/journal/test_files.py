@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from exporters.journal.files import FileLock, sync_dir, write_whole
+from exporters.journal.files import FileLock, is_locked, sync_dir, write_whole
 
 
 def test_a_lock_is_held_by_one_at_a_time(tmp_path):
@@ -46,3 +46,15 @@ def test_a_file_that_cannot_be_put_in_place_leaves_nothing(tmp_path):
 def test_a_folder_that_is_gone_cannot_be_synced(tmp_path):
     with pytest.raises(FileNotFoundError):
         sync_dir(tmp_path / "gone")
+
+
+def test_whether_a_lock_is_held_can_be_seen_without_taking_it_or_making_a_file(tmp_path):
+    path = tmp_path / "lock"
+    assert not is_locked(path)
+    assert not path.exists()
+    lock = FileLock.take(path)
+    assert is_locked(path)
+    lock.release()
+    path.chmod(0o400)
+    assert not is_locked(path)
+    assert FileLock.take(tmp_path / "other") is not None

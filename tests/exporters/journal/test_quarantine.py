@@ -38,3 +38,49 @@ def test_marks_are_no_lines(tmp_path):
     quarantine = Quarantine(tmp_path)
     quarantine.mark("worker-1.00000003.calls", "0-40")
     assert quarantine.counts() == {}
+
+
+def test_entries_say_what_was_put_aside_when_and_why(tmp_path):
+    quarantine = Quarantine(tmp_path)
+    assert quarantine.entries() == []
+    quarantine.put("worker-2", 1, "torn", [b"{"])
+    path = quarantine.put("worker-1", 4, "refused-calls", [b"{}", b"[]"], why="no such column")
+    first, second = quarantine.entries()
+    assert (first.id, first.instance, first.number) == (path.stem, "worker-1", 4)
+    assert (first.reason, first.lines, first.why) == ("refused-calls", 2, "no such column")
+    assert first.put_at_s == path.stat().st_mtime
+    assert first.read() == [b"{}", b"[]"]
+    assert (second.reason, second.why) == ("torn", "")
+
+
+def test_an_entry_is_found_by_its_id_or_by_a_beginning_that_no_other_has(tmp_path):
+    quarantine = Quarantine(tmp_path)
+    quarantine.put("w", 1, "torn", [b"{"])
+    quarantine.put("w", 1, "torn", [b"{"] * 12)
+    assert quarantine.entry("w.00000001.torn.1").lines == 1
+    assert quarantine.entry("w.00000001.torn.12").lines == 12
+    assert quarantine.entry("w.0000") is None
+    assert quarantine.entry("x") is None
+
+
+def test_an_entry_that_is_forgotten_leaves_nothing(tmp_path):
+    quarantine = Quarantine(tmp_path)
+    quarantine.put("w", 1, "torn", [b"{"], why="because")
+    (entry,) = quarantine.entries()
+    quarantine.forget(entry)
+    quarantine.forget(entry)
+    assert list((tmp_path / ".quarantine").iterdir()) == []
+    assert (entry.put_at_s, entry.why) == (0.0, "")
+
+
+def test_what_is_done_is_noted_and_a_torn_note_is_passed_over(tmp_path):
+    quarantine = Quarantine(tmp_path)
+    assert quarantine.notes() == []
+    quarantine.put("w", 1, "torn", [b"{"])
+    (entry,) = quarantine.entries()
+    quarantine.note("dropped", entry, lines=1)
+    with (tmp_path / ".quarantine" / "notes.jsonl").open("ab") as file:
+        file.write(b'{"at":"20')
+    (note,) = quarantine.notes()
+    assert (note["done"], note["id"], note["lines"]) == ("dropped", entry.id, 1)
+    assert len(quarantine.entries()) == 1

@@ -10,7 +10,7 @@ from exporters.journal.reader import add_segment, list_segments, read_segment
 from exporters.journal.writer import Journal
 from exporters.recorder.follow import Follower, size_bytes
 from exporters.recorder.state import State
-from tests.fakes.records import call, call_id, loss, opened
+from tests.fakes.records import STARTED_NS, call, call_id, loss, opened
 
 
 @pytest.fixture
@@ -119,6 +119,18 @@ def test_what_a_dead_process_left_open_is_read_too(journal_dir, state):
     journal._lock.release()  # as if the process had died
     found = follower(journal_dir, state).look()
     assert (found.read, found.finished, found.interrupted) == ({"w": 1}, {"w"}, 0)
+
+
+def test_a_torn_line_does_not_change_when_a_process_gave_its_last_sign_of_life(journal_dir, state):
+    journal = Journal(journal_dir, "w")
+    journal.open_call(opened(1))
+    os.write(journal._segment.descriptor, b'{"line":"ca')
+    journal._lock.release()
+    for path in (journal_dir / "w").iterdir():
+        os.utime(path, ns=(STARTED_NS, STARTED_NS + 3 * 10**9))
+    follower(journal_dir, state).look()
+    (record,) = read_segment(list_segments(journal_dir, "w").sealed[2]).records
+    assert record.duration_ns == 3 * 10**9
 
 
 @pytest.mark.parametrize("fails", ["add_segment", "commit_read"])

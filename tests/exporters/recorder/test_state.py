@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from exporters.recorder.state import State, losses_on_disk
+from exporters.recorder.state import Memory, State, losses_on_disk, memory_on_disk
 
 
 @pytest.fixture
@@ -130,3 +130,20 @@ def test_a_parcel_is_remembered_until_it_was_taken(path):
     second.commit_parcel("two", [("w", 2)])
     assert second.parcel("two") == [("w", 2)]
     second.close()
+
+
+def test_what_is_remembered_can_be_told_without_touching_it(tmp_path):
+    path = tmp_path / "recorder.sqlite"
+    assert memory_on_disk(path) == Memory()
+    assert not path.exists()
+    state = State(path)
+    state.commit_read("w", 4, opened={"a": b"{}"}, closed=[], losses={"odd": 2})
+    state.commit_delivered("one", {"w": 3}, {"calls": 7})
+    state.commit_parcel("two", [("w", 1), ("w", 2)])
+    memory = memory_on_disk(path)
+    assert memory == Memory(
+        read={"w": 4}, cursors={"one": {"w": 3}}, under_way={"two": 2}, open_calls=1, losses={"odd": 2}
+    )
+    state.close()
+    path.write_bytes(b"x" * 5000)
+    assert memory_on_disk(path) == Memory()
