@@ -69,6 +69,8 @@ def _processes(status: Status) -> Iterator[Finding]:
         deaths = f", died {_times(process['deaths'])}, the last time {_death(process)}" if process["deaths"] else ""
         said = f"pid {process['pid'] or '-'}, {process['state']}{deaths}"
         if process["state"] != "ready":
+            why = process.get("why") or ""
+            said = f"{said}: {why}" if why else said
             yield Finding("bad", process["name"], said, "Its log, on the supervisor's stderr, tells why.")
         elif process["last_exit"] == -signal.SIGKILL:
             yield Finding("note", process["name"], said, "Was it the kernel, for want of memory? See dmesg.")
@@ -178,8 +180,13 @@ def _losses(status: Status) -> Iterator[Finding]:
     for reason in sorted(journal.losses):
         yield _loss(journal, reason)
     if quarantined:
-        said = ", ".join(f"{count:,} lines {reason}" for reason, count in sorted(quarantined.items()))
-        advice = f"They lie in {status.data_dir}/journal/.quarantine, each file with its reason."
+        said = ", ".join(
+            f"{count:,} line{'' if count == 1 else 's'} {reason}" for reason, count in sorted(quarantined.items())
+        )
+        advice = (
+            "Look at them with taximeter journal quarantine list, then put them back or give them up; "
+            f"they lie in {status.data_dir}/journal/.quarantine."
+        )
         yield Finding("bad", "quarantine", said, advice)
 
 
@@ -208,7 +215,7 @@ def _self_check(status: Status) -> Iterator[Finding]:
             f"the sums of {check.drifted_days:,} days drifted"
         )
         first = f" First: {check.findings[0]}." if check.findings else ""
-        advice = f"taximeter store check tells which days.{first}"
+        advice = f"taximeter doctor --format json lists the days.{first}"
         yield Finding("bad", "self-check", said, advice)
 
 

@@ -180,7 +180,7 @@ async def test_the_truth_about_processes_that_die_or_stand_still_and_about_what_
         await it.tell((("finding_bad", "losses"), 1), (("finding_bad", "quarantine"), 1))
         status, findings = await it.doctor()
         assert status == 1
-        assert findings["quarantine"][1] == "1 lines damaged"
+        assert findings["quarantine"][1] == "1 line damaged"
         assert "some of them within the last hour" in findings["losses"][1]
 
         recorder = it.whole.pid("recorder-0")
