@@ -241,3 +241,14 @@ def test_a_new_sink_has_lost_nothing_of_what_was_put_away_before_it(delivery):
 def test_an_age_is_never_negative():
     assert age_s(time.time_ns() + 10**12) == 0.0
     assert age_s(time.time_ns() - 2 * 10**9) >= 2.0
+
+
+def test_lines_that_were_damaged_since_they_were_read_are_counted(journal_dir, delivery, sink):
+    segment = put(journal_dir, 1, call(1), call(2), call(3))
+    parcel = delivery.next_parcel({"w": 1})
+    first, _, rest = segment.path.read_bytes().partition(b"\n")
+    second, _, _ = rest.partition(b"\n")
+    segment.path.write_bytes(first + b"\n" + second[:40] + b"\0\n")
+    delivery.deliver(parcel)
+    assert sink.calls == [call_id(1)]
+    assert delivery.counts() == {"calls": 1, "unreadable_lines": 2}
