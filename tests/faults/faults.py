@@ -149,6 +149,25 @@ def _dead(segments: int) -> Play:
     return play
 
 
+def _killed_in_insert(*kinds: HarmKind) -> Play:
+    """The recorder is killed while its INSERT is under way: the store has not seen it yet, or has carried it out."""
+
+    async def play(stage: Stage) -> None:
+        relay = stage.relay
+        assert relay
+        await stage.instant()
+        kind = stage.dice.choice(kinds)
+        enough = relay.struck[kind] + 1
+        relay.choose = lambda is_insert: Harm(kind) if is_insert else NO_HARM
+        await until(lambda: relay.struck[kind] >= enough, limit_s=PATIENCE_S)
+        await stage.taximeter.kill("recorder-0")
+        relay.choose = unharmed
+        if stage.dice.random() < 0.7:
+            await stage.recovered()
+
+    return play
+
+
 # --- clocks -------------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +187,7 @@ async def _clock_jumps(stage: Stage) -> None:
 _KILLED = "kill -9"
 FAULTS: tuple[Fault, ...] = (
     Fault("worker", f"{_KILLED} of a worker", OWN, _killed("worker-0", "worker-1"), share=1.5),
-    Fault("recorder", f"{_KILLED} of the recorder", OWN, _killed("recorder-0"), share=1.5),
+    Fault("recorder", f"{_KILLED} of the recorder", OWN, _killed("recorder-0")),
     Fault("store", f"{_KILLED} of the embedded store", OWN, _killed("store-0")),
     Fault("supervisor", f"{_KILLED} of the supervisor", OWN, _killed(SUPERVISOR), share=0.5),
     Fault("restart", f"{_KILLED} of everything at once, as when a machine restarts", OWN, _killed(EVERYTHING)),
@@ -194,6 +213,12 @@ FAULTS: tuple[Fault, ...] = (
         told=damage.told,
     ),
     Fault(
+        "recorder-in-insert",
+        f"{_KILLED} of the recorder in mid-insert, before the store has seen it or after it has applied it",
+        RELAYED,
+        _killed_in_insert("stall", "hold"),
+    ),
+    Fault(
         "store-dead", "the store does not answer until 150 segments wait", RELAYED, _dead(150), share=0.25, short=False
     ),
     Fault(
@@ -201,11 +226,26 @@ FAULTS: tuple[Fault, ...] = (
         "the store is late by 0.3 s, and takes and answers in trickles",
         RELAYED,
         _harmed("slow", chance=1.0, inserts=False, delay_s=0.3),
+        share=0.3,
         short=False,
     ),
-    Fault("http-500", "the store answers 500", RELAYED, _harmed("status", inserts=False, status=500), short=False),
-    Fault("http-503", "the store answers 503", RELAYED, _harmed("status", inserts=False, status=503)),
-    Fault("http-429", "the store answers 429", RELAYED, _harmed("status", inserts=False, status=429), short=False),
+    Fault(
+        "http-500",
+        "the store answers 500",
+        RELAYED,
+        _harmed("status", inserts=False, status=500),
+        share=0.3,
+        short=False,
+    ),
+    Fault("http-503", "the store answers 503", RELAYED, _harmed("status", inserts=False, status=503), share=0.3),
+    Fault(
+        "http-429",
+        "the store answers 429",
+        RELAYED,
+        _harmed("status", inserts=False, status=429),
+        share=0.3,
+        short=False,
+    ),
     Fault("applied-502", "502, though the store has applied the insert", RELAYED, _harmed("status_after", status=502)),
     Fault("applied-no-answer", "no answer, though the store has applied the insert", RELAYED, _harmed("swallow")),
     Fault(
@@ -228,8 +268,6 @@ FAULTS: tuple[Fault, ...] = (
         RELAYED,
         damage.after_reading,
         share=0.5,
-        # The product does not count this loss yet.
-        short=False,
         after=damage.closed,
         told=damage.told_of_what_was_read,
     ),

@@ -20,6 +20,7 @@ HarmKind = Literal[
     "cut_answer",  # it ends after so many bytes of the answer
     "swallow",  # the store has carried it out, and the connection ends without an answer
     "hold",  # likewise, and the connection stays open without an answer
+    "stall",  # the connection stays open without an answer, and the store never sees the request
     "slow",  # everything is late and trickles
 ]
 _LIMIT_BYTES = 1 << 26
@@ -55,7 +56,7 @@ class Relay:
         self.port = 0
         self.choose: Choose = unharmed
         self.struck: Counter[str] = Counter()
-        """How often each kind of harm was done."""
+        """How often each kind of harm was done; `hold` counts once the store has carried the request out."""
         self._store_port = store_port
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,10 +72,14 @@ class Relay:
         """One request and its answer; False when the connection is to end."""
         head = await reader.readuntil(b"\r\n\r\n")
         harm = self.choose(b"insert_deduplication_token=" in head.partition(b"\r\n")[0])
-        self.struck[harm.kind] += 1
+        if harm.kind != "hold":
+            self.struck[harm.kind] += 1
         if harm.kind == "refuse":
             return False
         body = await _body(reader, head)
+        if harm.kind == "stall":
+            await reader.read(1)  # until the recorder is gone
+            return False
         if harm.kind == "status":
             writer.write(_refusal(harm.status))
             await writer.drain()
@@ -84,6 +89,7 @@ class Relay:
         if answer is None or harm.kind == "swallow":
             return False
         if harm.kind == "hold":
+            self.struck[harm.kind] += 1
             await reader.read(1)  # until the recorder gives up
             return False
         await _pause(harm)

@@ -32,7 +32,7 @@ PATIENCE_S = 90.0
 BEATS = 300
 """Most of what may happen to the calls before a fault: about half a second's worth."""
 _COLUMNS = "call_id, session, outcome, status, attempt, streaming, input_tokens, output_tokens"
-_SUMS: dict[str, str] = {}
+_SUMS = {"calls_by_minute": "sum(calls)", "calls_by_day": "sum(calls)"}
 """Table of sums -> what adds up its calls."""
 _LOOK_AGAIN_S = 0.05
 
