@@ -89,7 +89,7 @@ async def test_what_is_killed_comes_back_and_the_rest_goes_on(tmp_path):
             # The recorder's own patience with the store has to run out first.
             while (looked := await taximeter(tmp_path, "doctor"))[0] != 0:
                 pass
-        assert looked[1].count("died 1 times (last status -9)") == 3
+        assert looked[1].count("died once, the last time by SIGKILL") == 3
 
 
 async def test_a_second_one_on_the_same_folder_names_the_first(tmp_path):
