@@ -28,7 +28,10 @@ def small_disk(folder: Path) -> Iterator[Path]:
     """A tmpfs on `folder` until the block ends. Raises NoFileSystemError."""
     if os.geteuid() != 0:
         raise NoFileSystemError("only root may mount a tmpfs")
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    if folder.is_mount():
+        # A run that was killed left it behind.
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES},mode=700", "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:

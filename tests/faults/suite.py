@@ -68,7 +68,7 @@ async def _on_a_stage(
     """As many of the faults as one data folder sees through: the first that goes wrong ends it."""
     place = folder / f"{kind}-{faults[0].name}-{seed}"
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     went_wrong = False
     try:
         async with _stage(kind, place, seed) as stage:
