@@ -23,8 +23,8 @@ _BLAMES_DATA = frozenset({400, 413, 422})
 _NO_SERVICE = frozenset({404, 405, 501})
 _TRY_AGAIN = frozenset({408, 429, 502, 503, 504})
 _MAX_SAID_CHARS = 300
-_GZIP_LEVEL = 5
-"""Ninety-five percent of what the highest one saves, for a third of the time."""
+_GZIP_LEVEL = 3
+"""Spans are much alike: 1,600 bytes of a call become 33, and 31 with the default level for twice the time."""
 
 
 class HttpTransport:

@@ -24,7 +24,7 @@ CALLS_A_REQUEST = 250
 """Some 500 spans, as the SDK's own processor sends at once; about 0.7 MB, where 4 MiB is the usual limit."""
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
 DOUBTS = 60
-"""So often, over some ten minutes, a receiver may fail in a way that may be its own fault or that of the data."""
+"""So often, over some seven minutes, a receiver may fail in a way that may be its own fault or that of the data."""
 MAX_CUTS = 64
 """Requests that a batch may cost beyond its own until everything that is refused in it is found."""
 _LOG = structlog.get_logger()

@@ -4,6 +4,8 @@ OTLP is on when something says where to: `sinks.otlp.endpoint`, or `OTEL_EXPORTE
 one signal) in the environment. `sinks.otlp.enabled: false` turns it off, whatever the environment says.
 """
 
+import base64
+import binascii
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -185,6 +187,8 @@ class SinksBuilder:
         secret = self._secret(hook.secret, (*path, "secret"))
         if secret is not None and len(secret) < _WEAK_SECRET_CHARACTERS:
             self._add((*path, "secret"), f"is too short to sign with: {_WEAK_SECRET_CHARACTERS} characters or more")
+        elif secret is not None and not _is_signing_secret(secret):
+            self._add((*path, "secret"), "must have base64 behind whsec_")
         if not hook_url or not secret:
             return None
         return WebhookSettings(
@@ -207,3 +211,13 @@ class SinksBuilder:
         except ValueError as error:
             self._add(path, f"the URL found {error}")
             return None
+
+
+def _is_signing_secret(secret: str) -> bool:
+    if not secret.startswith("whsec_"):
+        return True
+    try:
+        base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        return False
+    return True

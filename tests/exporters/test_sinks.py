@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporters.sinks import make_sinks
+from exporters.webhook.shape import FIELDS
+from proxy.config.schema import OtlpConfig, WebhookConfig
+from proxy.core.semconv import metric_names
 from proxy.settings import OtlpTarget, SinkSettings, WebhookSettings, to_json
 from tests.fakes.otlp_settings import otlp, settings
 
@@ -62,3 +67,32 @@ def loaded_by(tmp_path, asked):
 )
 def test_what_nobody_asks_for_is_not_imported(tmp_path, asked, loaded):
     assert loaded_by(tmp_path, asked) == loaded
+
+
+DOCS = (ROOT / "docs" / "sinks.md").read_text()
+COLLECTOR = ROOT / "deploy" / "otel-collector" / "collector.yaml"
+
+
+@pytest.mark.parametrize("section", [OtlpConfig, WebhookConfig])
+def test_the_docs_name_every_key(section):
+    named = set(re.findall(r"`([a-z_.]+)`", DOCS))
+    tls = {f"tls.{key}" for key in section.model_fields["tls"].annotation.model_fields}
+    assert {*section.model_fields, *tls} - {"tls"} <= named
+
+
+def test_the_docs_name_every_field_of_a_webhook_and_every_metric():
+    assert [field for field in FIELDS if f"`{field}`" not in DOCS] == []
+    names = metric_names("1.41").values()
+    assert [name for name in names if f"`{name}`" not in DOCS] == []
+
+
+def test_the_collectors_configuration_uses_what_it_defines():
+    config = yaml.safe_load(COLLECTOR.read_text())
+    assert set(config["service"]["extensions"]) == set(config["extensions"])
+    for pipeline in config["service"]["pipelines"].values():
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) <= set(config[kind])
+    for exporter in config["exporters"].values():
+        assert exporter["sending_queue"]["storage"] in config["extensions"]
+    for receiver in config["receivers"]["otlp"]["protocols"].values():
+        assert receiver["auth"]["authenticator"] in config["extensions"]

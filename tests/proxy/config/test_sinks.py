@@ -170,3 +170,6 @@ def test_a_short_secret_signs_nothing(tmp_path):
     text = hooks("ops: {url: 'https://h.example', secret: env:HOOK}")
     (message,) = said(tmp_path, text, {"HOOK": "short"})
     assert message.startswith("taximeter.yaml:3: sinks.webhooks.ops.secret: is too short")
+    (message,) = said(tmp_path, text, {"HOOK": "whsec_this is not base64 at all"})
+    assert message.endswith("must have base64 behind whsec_")
+    assert not said(tmp_path, text, {"HOOK": "whsec_dGhpcyBpcyBiYXNlNjQ="})
