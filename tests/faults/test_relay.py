@@ -27,14 +27,14 @@ async def between(answer=ANSWER):
         yield relay, store
 
 
-async def asked(relay, *requests):
+async def asked(relay, *requests, end=b"hello"):
     """What comes back for requests on one connection: each answer as far as it comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
     said = b""
     for request in requests:
         writer.write(request)
         try:
-            said += await reader.readuntil(b"hello")
+            said += await reader.readuntil(end)
         except asyncio.IncompleteReadError as error:
             said += error.partial
     writer.close()
@@ -44,7 +44,7 @@ async def asked(relay, *requests):
 @pytest.mark.parametrize("answer", [ANSWER, CHUNKED])
 async def test_without_harm_everything_passes_unchanged(answer):
     async with between(answer) as (relay, store):
-        assert await asked(relay, INSERT, QUERY) == answer + answer
+        assert await asked(relay, INSERT, QUERY, end=answer[-5:]) == answer + answer
         assert store.requests[0].endswith(b"0123456789")
 
 
