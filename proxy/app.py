@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import uvloop
 
-from proxy.child import Role, live
+from proxy.child import CannotServeError, Role, live
 from proxy.logs import configure
 from proxy.providers import PROVIDERS
 from proxy.runlock import hold_child_lock
@@ -149,9 +149,13 @@ def _prepare_store(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _store(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from exporters.store.errors import StartError
     from exporters.store.server import serve_store
 
-    await serve_store(settings, stop, on_ready)
+    try:
+        await serve_store(settings, stop, on_ready)
+    except StartError as error:
+        raise CannotServeError(str(error)) from error
 
 
 async def _sandbox(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:

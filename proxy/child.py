@@ -1,9 +1,9 @@
 """The life of a process that the supervisor started: settings by pipe, `ready` when it serves, drain when told to stop.
 
 Protocol: one line of JSON settings on stdin, which then stays open; its end means that the supervisor is gone, and
-counts as a request to stop. `ready` on stdout once the process serves. SIGTERM: drain and end. HURRY: end now; it has a
-signal of its own, as a second SIGTERM is not told apart from one that still waits. SIGINT and SIGHUP are the
-supervisor's business: a terminal sends them to every process of the group.
+counts as a request to stop. `ready` on stdout once the process serves, `cannot: ...` before it ends because it never
+will. SIGTERM: drain and end. HURRY: end now; it has a signal of its own, as a second SIGTERM is not told apart from one
+that still waits. SIGINT and SIGHUP are the supervisor's business: a terminal sends them to every process of the group.
 """
 
 import asyncio
@@ -24,10 +24,17 @@ Role = Callable[[Settings, int, asyncio.Event, Callable[[], None]], Coroutine[An
 READY = b"ready"
 """The line on stdout that says that the process serves."""
 
+CANNOT = b"cannot: "
+"""How the line on stdout begins that says why it cannot serve as things are."""
+
 HURRY = signal.SIGUSR1
 """Ends what is under way; only sent after SIGTERM."""
 
 _STDIN = 0
+
+
+class CannotServeError(Exception):
+    """A role cannot serve as things are on this machine; the message is one sentence for the operator."""
 
 
 def read_settings() -> Settings:
@@ -39,7 +46,7 @@ def read_settings() -> Settings:
 def live(
     role: Role, settings: Settings, slot: int, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> int:
-    """Run a role to its end; the exit status of the process. A crash is logged and gives 1."""
+    """Run a role to its end; the exit status of the process. A crash is logged and gives 1, CannotServeError too."""
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     try:
@@ -47,6 +54,10 @@ def live(
             runner.run(_serve(role, settings, slot))
     except asyncio.CancelledError:
         return 0
+    except CannotServeError as error:
+        structlog.get_logger().error("process cannot serve", slot=slot, why=str(error))
+        _say(CANNOT + " ".join(str(error).split()).encode("utf-8", "replace"))
+        return 1
     except Exception:  # noqa: BLE001 - the outermost frame of the process: nobody above could log it
         structlog.get_logger().exception("process crashed", slot=slot)
         return 1
@@ -70,6 +81,10 @@ async def _serve(role: Role, settings: Settings, slot: int) -> None:
 
 
 def _say_ready() -> None:
+    _say(READY)
+
+
+def _say(line: bytes) -> None:
     # A supervisor that is gone by now shows as the end of stdin.
     with contextlib.suppress(BrokenPipeError):
-        os.write(sys.stdout.fileno(), READY + b"\n")
+        os.write(sys.stdout.fileno(), line + b"\n")

@@ -90,7 +90,8 @@ def child_specs(settings: Settings, *, demo: bool) -> list[ChildSpec]:
     specs = [ChildSpec("worker", slot, stop_stage=1, stop_s=worker_stop_s) for slot in range(settings.workers)]
     specs.append(ChildSpec("recorder", stop_stage=2, stop_s=30.0))
     if settings.store.embedded:
-        specs.append(ChildSpec("store", stop_stage=3, stop_s=20.0))
+        # Calls go on without it: what it does not have yet waits in the journal.
+        specs.append(ChildSpec("store", stop_stage=3, stop_s=20.0, needed=False))
     if demo:
         specs += [ChildSpec("sandbox", stop_stage=2, stop_s=5.0), ChildSpec("traffic", stop_stage=0, stop_s=5.0)]
     return specs

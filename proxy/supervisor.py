@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import structlog
 
-from proxy.child import HURRY, READY
+from proxy.child import CANNOT, HURRY, READY
 from proxy.settings import Settings, to_json
 
 State = Literal["starting", "ready", "waiting", "stopping", "ended"]
@@ -50,6 +50,8 @@ class ChildSpec:
     slot: int = 0
     stop_stage: int = 0
     """Children of a lower stage are ended first; those of one stage together."""
+    needed: bool = True
+    """Whether the start fails without it. Else the others serve, and it is tried again for ever."""
     stop_s: float = 20.0
     """How long it may take to end once told to; then it is killed."""
 
@@ -83,7 +85,10 @@ class _Child:
     started_at: float = 0.0
     deaths: int = 0
     last_exit: int | None = None
-    was_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    why: str = ""
+    """What it said itself of why it cannot serve."""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """The start need not wait for it: it was ready, or the others serve without it."""
     keeper: asyncio.Task[None] | None = None
 
 
@@ -110,10 +115,13 @@ class Supervisor:
         self._log = structlog.get_logger()
 
     async def start(self) -> None:
-        """Start all at once and return when all are ready. Raises StartError when one cannot; `stop` is still due."""
+        """Start all at once and return when all are ready, but for those that are not needed and do not come up.
+
+        Raises StartError when one that is needed cannot; `stop` is still due.
+        """
         for child in self._children:
             child.keeper = asyncio.create_task(self._keep(child))
-        await self._until(asyncio.gather(*(child.was_ready.wait() for child in self._children)))
+        await self._until(asyncio.gather(*(child.settled.wait() for child in self._children)))
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Return when `stop` is set. Raises what a keeper raised, should one ever fail."""
@@ -141,6 +149,7 @@ class Supervisor:
                 "started_at": child.started_at,
                 "deaths": child.deaths,
                 "last_exit": child.last_exit,
+                "why": child.why,
             }
             for child in self._children
         ]
@@ -171,15 +180,24 @@ class Supervisor:
             child.deaths += 1
             child.last_exit = status
             self._log.warning("process ended", child=child.spec.name, status=status, deaths=child.deaths)
-            if not child.was_ready.is_set() and child.deaths >= self._pace.early_deaths:
-                self._set(child, "ended")
-                raise StartError(f"{child.spec.name} ended {child.deaths} times before it was ready (status {status})")
+            if not child.settled.is_set() and (child.why or child.deaths >= self._pace.early_deaths):
+                self._give_up_waiting(child, status)
             if time.monotonic() - began >= self._pace.stable_s:
                 delay_s = self._pace.first_delay_s
             self._set(child, "waiting")
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, self._pace.most_delay_s)
         self._set(child, "ended")
+
+    def _give_up_waiting(self, child: _Child, status: int) -> None:
+        """It does not come up. Raises StartError when it is needed."""
+        if not child.spec.needed:
+            child.settled.set()
+            return
+        self._set(child, "ended")
+        if child.why:
+            raise StartError(f"{child.spec.name}: {child.why}")
+        raise StartError(f"{child.spec.name} ended {child.deaths} times before it was ready (status {status})")
 
     async def _run_once(self, child: _Child) -> int:
         """One life of a child: start it, note when it is ready, return its exit status (negative: the signal)."""
@@ -217,9 +235,12 @@ class Supervisor:
                 return
             if line.strip() == READY:
                 impatient.cancel()
-                child.was_ready.set()
+                child.settled.set()
+                child.why = ""
                 if not self._stopping:
                     self._set(child, "ready")
+            elif line.startswith(CANNOT):
+                child.why = line.removeprefix(CANNOT).decode("utf-8", "replace").strip()
 
     async def _end(self, child: _Child) -> None:
         if child.keeper is None:

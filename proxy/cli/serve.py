@@ -91,6 +91,9 @@ def banner(settings: "Settings", *, demo: bool = False) -> str:
         url = urlsplit(store.url)
         fact("store", f"{url.scheme}://{store.reader_user}:{store.reader_password}@{url.netloc}  (read only)")
         fact("", f"read-write: user {store.user}, its password stands in {_near(credentials_file(settings))}")
+        if (trouble := _store_trouble(settings)) is not None:
+            fact("", f"{bold}IT DOES NOT RUN{plain}: {trouble}")
+            fact("", "Calls go on, and wait in the journal for it; it is tried again all the time.")
     else:
         fact("store", f"{store.url}  (user {store.user}, database {store.database})")
     fact("data folder", _near(settings.data_dir))
@@ -103,6 +106,18 @@ def banner(settings: "Settings", *, demo: bool = False) -> str:
     command = pointer + command_name(sys.argv[0])
     lines += ["", f"  Then look: {command} report costs    {command} doctor", ""]
     return "\n".join(lines) + "\n"
+
+
+def _store_trouble(settings: "Settings") -> str | None:
+    """Why the embedded store does not serve; None when it does, or nothing is known of it."""
+    # Imported here: see proxy.cli.
+    from proxy.runstate import read_state
+
+    state = read_state(settings)
+    store = next((process for process in state.processes if process["role"] == "store"), None) if state else None
+    if store is None or store["state"] == "ready":
+        return None
+    return store.get("why") or f"it ended {store['deaths']} times (status {store['last_exit']}), its log says why"
 
 
 def command_name(called: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from proxy.child import live, read_settings
+from proxy.child import CannotServeError, live, read_settings
 from proxy.logs import configure
 from proxy.settings import Settings
 
@@ -53,6 +53,17 @@ async def _doomed(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
     raise RuntimeError("doomed")
 
 
+async def _unable(settings: Settings, slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    _note(settings, "tried")
+    raise CannotServeError("the port\nis taken")
+
+
+async def _healing(settings: Settings, slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    if not (settings.data_dir / "healed").exists():
+        raise CannotServeError("not healed yet")
+    await _steady(settings, slot, stop, on_ready)
+
+
 async def _noisy(settings: Settings, slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     sys.stdout.write("x" * 300_000 + "\nnot the word\n")
     sys.stdout.flush()
@@ -61,6 +72,7 @@ async def _noisy(settings: Settings, slot: int, stop: asyncio.Event, on_ready: C
 
 
 ROLES = {"steady": _steady, "late": _steady, "stubborn": _stubborn, "deaf": _deaf, "doomed": _doomed, "noisy": _noisy}
+ROLES |= {"unable": _unable, "healing": _healing}
 
 
 def main() -> int:

@@ -69,6 +69,16 @@ async def test_a_crash_is_logged_and_gives_status_1(tmp_path):
     assert "RuntimeError: doomed" in json.loads(errors)["exception"]
 
 
+async def test_a_role_that_cannot_serve_says_why_in_one_line_and_in_the_log(tmp_path):
+    process = await start("unable", settings_line(tmp_path))
+    output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert output == b"cannot: the port is taken\n"
+    logged = json.loads(errors)
+    assert (logged["event"], logged["why"]) == ("process cannot serve", "the port\nis taken")
+    assert "exception" not in logged
+
+
 @pytest.mark.parametrize("line", [b"", b"\n", b"{}\n", b"nonsense\n"])
 async def test_a_child_without_settings_ends_by_itself(line):
     process = await start("steady", line)

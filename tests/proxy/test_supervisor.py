@@ -92,6 +92,32 @@ async def test_a_child_that_never_comes_up_fails_the_start_by_name(tmp_path):
         assert (data / "doomed-0.txt").read_text().splitlines() == ["tried"] * 3
 
 
+async def test_a_child_that_says_why_it_cannot_fails_the_start_with_its_words_at_once(tmp_path):
+    async with supervised(tmp_path, ChildSpec("steady"), ChildSpec("unable")) as (supervisor, data, _):
+        with pytest.raises(StartError, match="unable-0: the port is taken"):
+            await supervisor.start()
+        assert (data / "unable-0.txt").read_text().splitlines() == ["tried"]
+
+
+@pytest.mark.parametrize("role", ["unable", "doomed"])
+async def test_without_a_child_that_is_not_needed_the_others_serve(tmp_path, role):
+    async with supervised(tmp_path, ChildSpec("steady"), ChildSpec(role, needed=False)) as (supervisor, _, _):
+        await supervisor.start()
+        steady, other = supervisor.processes()
+        assert steady["state"] == "ready"
+        assert other["state"] != "ready"
+        assert other["why"] == ("the port is taken" if role == "unable" else "")
+
+
+async def test_a_child_that_is_not_needed_is_tried_again_until_it_serves(tmp_path):
+    async with supervised(tmp_path, ChildSpec("steady"), ChildSpec("healing", needed=False)) as (supervisor, data, now):
+        await supervisor.start()
+        assert supervisor.processes()[1]["why"] == "not healed yet"
+        (data / "healed").touch()
+        _, healed = await now.until(lambda processes: processes[1]["state"] == "ready")
+        assert healed["why"] == ""
+
+
 async def test_a_program_that_cannot_be_started_fails_the_start(tmp_path):
     settings = load(tmp_path, None)
     supervisor = Supervisor([ChildSpec("steady")], lambda _: settings, command=["/nonexistent/program"], pace=QUICK)

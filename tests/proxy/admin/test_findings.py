@@ -160,3 +160,8 @@ def test_the_self_check_is_told(changes, state, said):
 def test_before_the_first_self_check_nothing_is_said_of_it():
     for check in (None, msgspec.structs.replace(CHECK, ran_at_s=None, ok=None)):
         assert not any(finding.about == "self-check" for finding in judge(status(self_check=check)))
+
+
+def test_a_process_that_said_why_it_cannot_serve_is_told_with_its_words():
+    process = {**WELL.processes[0], "state": "waiting", "pid": None, "why": "the folder is damaged"}
+    assert found(status(processes=[process]), "worker-0").said.endswith("waiting: the folder is damaged")

@@ -1,9 +1,14 @@
+import os
+
 import msgspec
 import pytest
 
 from proxy.cli.serve import banner, command_name
+from proxy.config.credentials import make_private_dirs
 from proxy.config.load import load_settings
 from proxy.providers import PROVIDERS
+from proxy.runlock import supervisor_lock
+from proxy.runstate import RunState, write_state
 
 
 @pytest.fixture
@@ -25,6 +30,34 @@ def test_the_read_write_password_is_named_by_its_place_only(settings):
     shown = banner(settings)
     assert "rw-pw" not in shown
     assert f"user taximeter, its password stands in {settings.run_dir}/store-credentials.json" in shown
+
+
+@pytest.mark.parametrize(
+    ("process", "said"),
+    [
+        ({"state": "waiting", "why": "the folder is damaged"}, "IT DOES NOT RUN: the folder is damaged"),
+        ({"state": "starting", "why": "", "deaths": 3, "last_exit": -6}, "it ended 3 times (status -6)"),
+    ],
+)
+def test_a_store_that_does_not_run_is_told_with_the_reason(settings, process, said):
+    make_private_dirs(settings)
+    running = {"name": "store-0", "role": "store", **process}
+    with supervisor_lock(settings.run_dir):
+        state = RunState(
+            pid=os.getpid(),
+            version="1",
+            started_at_s=0,
+            config_file=None,
+            listen=settings.listen,
+            admin=settings.admin,
+            store_url=settings.store.url,
+        )
+        write_state(settings, msgspec.structs.replace(state, processes=[running]))
+        shown = banner(settings)
+        write_state(settings, msgspec.structs.replace(state, processes=[{**running, "state": "ready"}]))
+        assert "DOES NOT RUN" not in banner(settings)
+    assert said in shown
+    assert "wait in the journal" in shown
 
 
 def test_there_is_a_line_for_each_sdk_and_provider(settings):
