@@ -17,8 +17,8 @@ from proxy.core.usage import Usage
 
 MAX_COUNT = 2**63 - 1
 MAX_PATH_CHARS = 2000
-_MAX_INSTANT_NS = 9_214_646_400 * 10**9
-"""The end of 2261: the store counts nanoseconds in 64 bits."""
+_MAX_INSTANT_NS = (2**32 - 1) * 10**9
+"""In 2106: days and minutes of the roll-ups are counted in 32 bits, and wrap around after it."""
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 _MONEY_DECIMALS = 18
 _MONEY_LIMIT = Decimal(10) ** 20

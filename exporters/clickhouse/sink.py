@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
+import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -27,10 +28,14 @@ from exporters.clickhouse.rows import TABLES, AttemptRow, CallRow
 from exporters.journal.quarantine import Quarantine
 from exporters.recorder.ports import Batch, SinkUnavailableError
 from exporters.schema.migrate import SchemaError, ensure_database, migrate
+from exporters.schema.rollups import complete, unrolled_days
 from proxy.core.semconv import DEFAULT_CONVENTION, Convention
 from proxy.settings import Settings
 
+ROLLING_S = 1.0
+"""How long a batch may wait for roll-ups that are being completed, unless a single day takes longer."""
 _ENCODER = msgspec.json.Encoder()
+_LOG = structlog.get_logger()
 
 
 class ClickHouseSink:
@@ -50,6 +55,8 @@ class ClickHouseSink:
         self._client: Client | None = None
         self._pinned: dict[str, str | int] = {}
         self._done_marks: list[str] = []
+        self._rolling = False
+        self._idle_checks = 0
 
     def check(self) -> None:
         """Connect and bring the schema up to date, or see that the store still answers. Raises SinkUnavailableError."""
@@ -57,10 +64,17 @@ class ClickHouseSink:
             if not self._connected().ping():
                 self._drop()
                 raise SinkUnavailableError(f"no answer from {self._store.url}")
+            # A check comes before a batch, and a second one in a row only where there is none. A batch that was under
+            # way when the roll-ups were made has to be there before they are completed.
+            self._idle_checks += 1
+            if self._idle_checks > 1:
+                self._rolling = bool(unrolled_days(self._connected()))
+                self._complete_rollups()
 
     def deliver(self, batch: Batch) -> Mapping[str, int]:
         """Insert the rows of a batch. Raises SinkUnavailableError."""
         counts: Counter[str] = Counter()
+        self._idle_checks = 0
         with self._mapped():
             self._connected()
             self._forget_marks()
@@ -70,6 +84,7 @@ class ClickHouseSink:
                 refused = self._insert(batch, table, rows)
                 counts[table] += len(rows) - refused
                 counts["refused"] += refused
+        self._complete_rollups()
         return +counts
 
     def close(self) -> None:
@@ -100,6 +115,7 @@ class ClickHouseSink:
             _check_columns(client)
             known = client.server_settings
             self._pinned = {name: value for name, value in INSERT_SETTINGS.items() if not known or name in known}
+            self._rolling = bool(unrolled_days(client))
             self._client = client
         return self._client
 
@@ -107,6 +123,18 @@ class ClickHouseSink:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _complete_rollups(self) -> None:
+        """Go on with roll-ups of rows that are older than they; trouble with it is told, and no trouble of a batch."""
+        if not self._rolling:
+            return
+        try:
+            left = complete(self._connected(), ROLLING_S, cluster=self._store.cluster)
+        except ClickHouseError as error:
+            _LOG.warning("roll-ups are not complete yet", error=brief(error))
+            return
+        self._rolling = left > 0
+        _LOG.info("roll-ups completed", days_left=left)
 
     def _rows(self, batch: Batch, counts: Counter[str]) -> tuple[list[CallRow], list[AttemptRow]]:
         calls: list[CallRow] = []

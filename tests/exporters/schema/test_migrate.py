@@ -51,7 +51,9 @@ def test_a_new_database_gets_everything_and_an_up_to_date_one_nothing(client):
     assert {state for _, state in states(client)} == {"applied"}
     assert migrate(client) == ()
     tables = {row[0] for row in client.query("SHOW TABLES").result_rows}
-    assert tables >= {"calls", "attempts", "schema_migrations", "otel_traces", "otel_traces_trace_id_ts"}
+    rolled = {f"{table}_by_{level}" for table in ("calls", "attempts") for level in ("minute", "day")}
+    assert tables >= {"calls", "attempts", "contents", "unrolled_days", "schema_migrations"} | rolled
+    assert tables >= {"otel_traces", "otel_traces_trace_id_ts"} | {f"{table}_view" for table in rolled}
 
 
 def test_only_what_is_missing_is_applied_and_data_stays(client, later):
