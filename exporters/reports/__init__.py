@@ -21,11 +21,13 @@ class ReportKind(msgspec.Struct, frozen=True):
     name: str
     query: Callable[[Question], Query]
     build: Callable[[Question, Sequence[Sequence[Any]], ListPrices], Report]
+    rolled: bool = True
+    """Whether it is answered from roll-ups where they have what is asked for."""
 
 
 REPORTS: tuple[ReportKind, ...] = (
     ReportKind("costs", costs.query, costs.build),
-    ReportKind("calls", calls.query, calls.build),
+    ReportKind("calls", calls.query, calls.build, rolled=False),
     ReportKind("providers", providers.query, providers.build),
 )
 """Every report, in the order of the command line's help."""

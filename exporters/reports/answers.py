@@ -1,7 +1,7 @@
 """From a question to its report: the query goes to the store, the rows become the report."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from exporters.reports.question import Query, Question
 from exporters.reports.report import Report
 
 _LATEST = Query("SELECT count(), max(toUnixTimestamp64Nano(`started_at`)) FROM calls", {})
+_UNROLLED = Query("SELECT `day` FROM unrolled_days", {})
 _KINDS = {kind.name: kind for kind in REPORTS}
 
 
@@ -94,8 +95,17 @@ class Reports:
         kind = _KINDS.get(name)
         if kind is None:
             raise BadQuestionError(f"There is no report {name!r}: choose from {', '.join(_KINDS)}.")
+        if kind.rolled:
+            question = msgspec.structs.replace(question, unrolled=self._unrolled())
         report = kind.build(question, self._reader.rows(kind.query(question)), self._list_prices)
         return report if report.rows else self._without_rows(report)
+
+    def _unrolled(self) -> frozenset[date] | None:
+        """Days that the roll-ups lack; None where the store is of an older version and has none at all."""
+        try:
+            return frozenset(day for (day,) in self._reader.rows(_UNROLLED))
+        except EmptyStoreError:
+            return None
 
     def _without_rows(self, report: Report) -> Report:
         """An empty report that says when the last call was, so that nobody looks for a fault that is none."""

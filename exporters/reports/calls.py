@@ -67,7 +67,8 @@ def query(question: Question) -> Query:
     expressions = [f"{_EXPRESSIONS.get(name, f'`{name}`')} AS {_ALIAS}{name}" for name in _SELECTED]
     sql = (
         f"SELECT {', '.join([*expressions, *_FLAGS])} FROM calls WHERE {where.sql} "
-        "ORDER BY `started_at` DESC, `call_id` DESC LIMIT {top:UInt32}"
+        # The hour first, as the table is sorted by it: the newest hours are read, and no more.
+        "ORDER BY toStartOfHour(`started_at`) DESC, `started_at` DESC, `call_id` DESC LIMIT {top:UInt32}"
     )
     return Query(sql, where.parameters | {"top": question.row_limit})
 

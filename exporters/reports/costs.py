@@ -2,7 +2,7 @@
 
 What: calls, errors, tokens and cost per group, dearest first (days and hours: in their order), with the share of each.
 Every currency is a section of its own and so is every kind of billing (list-price equivalents of a subscription are not
-money spent); nothing is added up over two sections. The totals come from the same pass over the rows and always say how
+money spent); nothing is added up over two sections. The totals come from the same query as the rows and always say how
 many calls are estimated, unpriced and interrupted. With a limit, what is left out stands in one row "(others)", so that
 the rows still add up to the totals.
 
@@ -10,7 +10,8 @@ Config: none of its own; `--by`, `--since`, `--until`, `--tz`, `--where`, `--top
 
 Example: `taximeter report costs --by team,model --since 2026-11-01 --tz Europe/Berlin --top 10`
 
-Source: tables `calls` (how many, how they ended) and `attempts` (tokens and money) of exporters/schema.
+Source: tables `calls` (how many, how they ended) and `attempts` (tokens and money) of exporters/schema, and their
+roll-ups.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from zoneinfo import ZoneInfo
 
 from exporters.reports.dimensions import Dimension
 from exporters.reports.period import from_unix_ns
-from exporters.reports.question import ESTIMATED, INTERRUPTED, UNPRICED, Query, Question, scope
+from exporters.reports.pieces import Piece, cut
+from exporters.reports.question import ESTIMATED, INTERRUPTED, UNPRICED, Query, Question
 from exporters.reports.report import Cell, CellType, Column, Report, Row, exact_difference, exact_sum, ratio
 
 OTHERS = "(others)"
@@ -32,19 +34,19 @@ _SECTION_SQL = [
     "if(`billing` = 'free', 'metered', toString(`billing`)) AS in_billing",
 ]
 
-_MEASURES = {
-    "calls": "sum(is_call)",
-    "errors": "countIf(is_call AND `outcome` NOT IN ('ok', 'cancelled'))",
-    "input_tokens": "sum(used_input_tokens)",
-    "cached_input_tokens": "sum(used_cached_input_tokens)",
-    "output_tokens": "sum(used_output_tokens)",
-    "cost": "sum(used_cost)",
-    "priced": "count(used_cost)",
-    "estimated": "sum(is_estimated)",
-    "unpriced": "sum(is_unpriced)",
-    "interrupted": "sum(is_interrupted)",
-}
-"""Column -> aggregate over what `_SOURCES` gives for a group."""
+_MEASURES = (
+    "calls",
+    "errors",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "cost",
+    "priced",
+    "estimated",
+    "unpriced",
+    "interrupted",
+)
+"""What is summed, in the order of the columns."""
 
 _COLUMNS = (
     Column(name="calls", type="count", unit="calls"),
@@ -60,47 +62,81 @@ _COLUMNS = (
     Column(name="share", type="ratio"),
 )
 _MEASURED = len(_MEASURES)
-_COST = list(_MEASURES).index("cost")
-_PRICED = list(_MEASURES).index("priced")
+_COST = _MEASURES.index("cost")
+_PRICED = _MEASURES.index("priced")
+_FAILED = "`outcome` NOT IN ('ok', 'cancelled')"
+_NONE = "toUInt64(0)"
 _USED = ("input_tokens", "cached_input_tokens", "output_tokens", "cost")
-_FLAGS = {"is_call": "1", "is_estimated": ESTIMATED, "is_unpriced": UNPRICED, "is_interrupted": INTERRUPTED}
-_SOURCES = {
-    # A call is counted once, and brings its own figures only when no attempt of it has a row.
-    "calls": [
-        *(f"toUInt8({condition}) AS {name}" for name, condition in _FLAGS.items()),
-        *(f"if(`attempt` = 0, `{name}`, NULL) AS used_{name}" for name in _USED),
-    ],
-    # Tokens and money are those of the attempts, each with its own provider, model and currency.
-    "attempts": [*(f"toUInt8(0) AS {name}" for name in _FLAGS), *(f"`{name}` AS used_{name}" for name in _USED)],
+_CALLS = {
+    "calls": "count()",
+    "errors": f"countIf({_FAILED})",
+    # A call brings figures of its own only when no attempt of it has a row.
+    **{name: f"sum(if(`attempt` = 0, `{name}`, NULL))" for name in _USED},
+    "priced": "countIf(`attempt` = 0 AND isNotNull(`cost`))",
+    "estimated": f"countIf({ESTIMATED})",
+    "unpriced": f"countIf({UNPRICED})",
+    "interrupted": f"countIf({INTERRUPTED})",
 }
+_ROLLED_CALLS = {
+    "calls": "sum(`calls`)",
+    "errors": f"sumIf(`calls`, {_FAILED})",
+    **{name: f"sum(`own_{name}`)" for name in _USED},
+    "priced": "sum(`own_priced`)",
+    "estimated": "sum(`estimated`)",
+    "unpriced": "sum(`unpriced`)",
+    "interrupted": f"sumIf(`calls`, {INTERRUPTED})",
+}
+# Tokens and money are those of the attempts, each with its own provider, model and currency; a call is counted once.
+_ATTEMPTS = dict.fromkeys(_MEASURES, _NONE) | {name: f"sum(`{name}`)" for name in _USED} | {"priced": "count(`cost`)"}
+_ROLLED_ATTEMPTS = _ATTEMPTS | {"priced": "sum(`priced`)"}
+_SOURCES = {"calls": (_CALLS, _ROLLED_CALLS), "attempts": (_ATTEMPTS, _ROLLED_ATTEMPTS)}
+"""Table -> measure -> aggregate over its rows, and over those of its roll-ups."""
 
 
 def query(question: Question) -> Query:
-    """One pass that gives the groups (`part` 1) and the totals of each section (`part` 0), totals first."""
-    by = [dimension.sql(f"by{number}") for number, dimension in enumerate(_grouping(question))]
-    keys = [f"by{number}" for number in range(len(by))]
-    groups = [f"{expression} AS {key}" for key, (expression, _) in zip(keys, by, strict=True)]
-    where = scope(question)
-    parameters = where.parameters | {"tz": question.period.tz, "top": question.row_limit}
-    for _, values in by:
-        parameters |= values
-    sources = " UNION ALL ".join(
-        # A key that only the groups have tells them from the totals, on every version of the engine.
-        f"SELECT {', '.join(['materialize(toUInt8(1)) AS part', *groups, *_SECTION_SQL, '`outcome`', *columns])} "
-        f"FROM {table} WHERE {where.sql}"
-        for table, columns in _SOURCES.items()
-    )
+    """The groups (`part` 1) and the totals of each section (`part` 0), totals first.
+
+    Every piece of the period is summed by itself, so that what is put together and grouped twice is little.
+    """
+    keys = [f"by{number}" for number in range(len(_grouping(question)))]
+    parameters: dict[str, object] = {"tz": question.period.tz, "top": question.row_limit}
+    sources = []
+    for piece in cut(question):
+        for table in _SOURCES:
+            sql, values = _sums(question, piece, table)
+            sources.append(sql)
+            parameters |= values
     own = "".join(f"{key}, " for key in keys)
     dearest_first = ["total_cost DESC NULLS LAST", "total_calls DESC", *keys]
     order = keys if _is_a_course_of_time(question) else dearest_first
-    measures = ", ".join(f"{aggregate} AS total_{name}" for name, aggregate in _MEASURES.items())
+    measures = ", ".join(f"sum(found_{name}) AS total_{name}" for name in _MEASURES)
     sql = (
-        f"SELECT part, {_SECTION_KEYS}, {own}{measures} FROM ({sources}) "
+        f"SELECT part, {_SECTION_KEYS}, {own}{measures} "
+        # A key that only the groups have tells them from the totals, on every version of the engine.
+        f"FROM (SELECT materialize(toUInt8(1)) AS part, * FROM ({' UNION ALL '.join(sources)})) "
         f"GROUP BY GROUPING SETS ((part, {own}{_SECTION_KEYS}), ({_SECTION_KEYS})) "
         f"ORDER BY part, {_SECTION_KEYS}, {', '.join(order)} "
         f"LIMIT {{top:UInt32}} BY part, {_SECTION_KEYS}"
     )
     return Query(sql, parameters)
+
+
+def _sums(question: Question, piece: Piece, table: str) -> tuple[str, dict[str, object]]:
+    """The sums of a piece over one table, by all that is asked for, as SQL and its parameters."""
+    where = piece.scope(question)
+    parameters = dict(where.parameters)
+    groups = []
+    for number, dimension in enumerate(_grouping(question)):
+        expression, values = piece.expression(dimension, f"by{number}")
+        groups.append(f"{expression} AS by{number}")
+        parameters |= values
+    aggregates = _SOURCES[table][piece.rolled]
+    measures = [f"{aggregates[name]} AS found_{name}" for name in _MEASURES]
+    keys = [*(f"by{number}" for number in range(len(groups))), _SECTION_KEYS]
+    return (
+        f"SELECT {', '.join([*groups, *_SECTION_SQL, *measures])} "
+        f"FROM {table}{piece.level.suffix} WHERE {where.sql} GROUP BY {', '.join(keys)}"
+    ), parameters
 
 
 def build(question: Question, rows: Sequence[Sequence[Cell]], _list_prices: object = None) -> Report:

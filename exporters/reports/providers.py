@@ -12,7 +12,7 @@ Config: none of its own; `--since`, `--until`, `--tz`, `--where`, `--top`.
 
 Example: `taximeter report providers --since 7d --where provider=minimax`
 
-Source: table `attempts` of exporters/schema; the price lists of proxy.prices.
+Source: table `attempts` of exporters/schema and its roll-ups; the price lists of proxy.prices.
 """
 
 import math
@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any
 
-from exporters.reports.question import Query, Question, scope
+from exporters.reports.pieces import DAYS, MINUTES, ROWS, cut
+from exporters.reports.question import Query, Question
 from exporters.reports.report import EXACT_DIGITS, Cell, Column, Report, Row, ratio
 from proxy.core.errors import REMEDIES
 from proxy.core.price import Listing
@@ -50,28 +51,79 @@ _COLUMNS = (
 )
 
 _GOOD = "`outcome` = 'ok'"
-_ANSWERING = f"if({_GOOD} OR answering = '', toString(`model`), toString(answering))"
-"""An app asks for an alias and a dated model answers: what failed under the alias is the model's failure too."""
-_MINUTE = "toStartOfMinute(`started_at`)"
+_UP = "NOT has({provider_faults:Array(String)}, `error_class`)"
+_QUANTILES = "quantilesTDigest"
+_LEVELS = "(0.5, 0.9, 0.95, 0.99)"
+"""Those of the states in the roll-ups: states of other levels are of another type."""
+_MINUTE = "toUInt32(intDiv(toUnixTimestamp64Nano(`started_at`), 60000000000))"
+_ROLLED_MINUTE = "toUInt32(intDiv(toUnixTimestamp(`minute`), 60))"
 _SPEED_MS = "if(`streaming`, `duration_ms` - `ttft_ms`, `duration_ms`)"
 _SPEED = f"assumeNotNull(`output_tokens` * 1000 / {_SPEED_MS})"
 _HAS_SPEED = f"ifNull({_GOOD} AND `output_tokens` > 0 AND {_SPEED_MS} > 0, 0)"
 _BILLED = "isNotNull(`cost`) AND `billing` = 'metered' AND isNotNull(`input_tokens`) AND isNotNull(`output_tokens`)"
 
-_MEASURES = {
+_ROWS = {
+    "last_at": "max(`started_at`)",
     "kind": "argMax(`kind`, `started_at`)",
     "host": "argMax(`host`, `started_at`)",
     "requests": "count()",
     "judged": "countIf(`outcome` != 'cancelled')",
     "good": f"countIf({_GOOD})",
-    "minutes": f"uniqExact({_MINUTE})",
-    "minutes_up": f"uniqExactIf({_MINUTE}, NOT has({{provider_faults:Array(String)}}, `error_class`))",
-    "latency": f"quantilesTDigestIf(0.5, 0.95)(`duration_ms`, {_GOOD})",
-    "ttft": f"quantileTDigestIf(0.5)(assumeNotNull(`ttft_ms`), {_GOOD} AND isNotNull(`ttft_ms`))",
-    "speed": f"quantileTDigestIf(0.5)({_SPEED}, {_HAS_SPEED})",
+    "minutes": f"groupBitmapState({_MINUTE})",
+    "minutes_up": f"groupBitmapStateIf({_MINUTE}, {_UP})",
+    "latency": f"{_QUANTILES}StateIf{_LEVELS}(`duration_ms`, {_GOOD})",
+    "ttft": f"{_QUANTILES}StateIf{_LEVELS}(assumeNotNull(`ttft_ms`), {_GOOD} AND isNotNull(`ttft_ms`))",
+    "speed": f"{_QUANTILES}StateIf{_LEVELS}({_SPEED}, {_HAS_SPEED})",
     "spent": f"sumMapIf(map(`currency`, assumeNotNull(`cost`)), {_BILLED})",
     "billed_tokens": f"sumMapIf(map(`currency`, assumeNotNull(`input_tokens` + `output_tokens`)), {_BILLED})",
 }
+"""Measure -> aggregate over single attempts; what is no plain figure stays a state."""
+_ROLLED = {
+    "last_at": "max(`last_at`)",
+    "kind": "argMax(`kind`, `last_at`)",
+    "host": "argMax(`host`, `last_at`)",
+    "requests": "sum(`attempts`)",
+    "judged": "sumIf(`attempts`, `outcome` != 'cancelled')",
+    "good": f"sumIf(`attempts`, {_GOOD})",
+    "minutes": "",
+    "minutes_up": "",
+    "latency": f"{_QUANTILES}MergeStateIf{_LEVELS}(`duration`, {_GOOD})",
+    "ttft": f"{_QUANTILES}MergeStateIf{_LEVELS}(`ttft`, {_GOOD})",
+    "speed": f"{_QUANTILES}MergeState{_LEVELS}(`speed`)",
+    "spent": "sumMapIf(map(`currency`, assumeNotNull(`billed_cost`)), isNotNull(`billed_cost`))",
+    "billed_tokens": "sumMapIf(map(`currency`, assumeNotNull(`billed_tokens`)), isNotNull(`billed_tokens`))",
+}
+_AGGREGATES = {
+    ROWS.suffix: _ROWS,
+    MINUTES.suffix: _ROLLED
+    | {
+        "minutes": f"groupBitmapState({_ROLLED_MINUTE})",
+        "minutes_up": f"groupBitmapStateIf({_ROLLED_MINUTE}, {_UP})",
+    },
+    DAYS.suffix: _ROLLED
+    | {"minutes": "groupBitmapMergeState(`minutes`)", "minutes_up": f"groupBitmapMergeStateIf(`minutes`, {_UP})"},
+}
+"""The same for the tables of every level."""
+_MEASURES = {
+    "kind": "argMax(found_kind, found_last_at)",
+    "host": "argMax(found_host, found_last_at)",
+    "requests": "sum(found_requests)",
+    "judged": "sum(found_judged)",
+    "good": "sum(found_good)",
+    "minutes": "groupBitmapMerge(found_minutes)",
+    "minutes_up": "groupBitmapMerge(found_minutes_up)",
+    "latency": f"{_QUANTILES}Merge(0.5, 0.95)(found_latency)",
+    "ttft": f"{_QUANTILES}Merge(0.5)(found_ttft)[1]",
+    "speed": f"{_QUANTILES}Merge(0.5)(found_speed)[1]",
+    "spent": "sumMap(found_spent)",
+    "billed_tokens": "sumMap(found_billed_tokens)",
+}
+"""Measure -> aggregate over what the pieces of the period gave."""
+_LAST_TO_ANSWER = (
+    "argMaxIf(toString(`model`), found_last_at, is_good) OVER (PARTITION BY `provider`, `model_requested`)"
+)
+_ANSWERING = "if(is_good OR answering = '', toString(`model`), answering)"
+"""An app asks for an alias and a dated model answers: what failed under the alias is the model's failure too."""
 _NOTES = (
     "Success rate: attempts that ended well, of those the app did not cancel.",
     "Uptime: minutes with an attempt that did not fail by the provider's fault, of the minutes with any attempt.",
@@ -83,16 +135,24 @@ _NOTES = (
 
 def query(question: Question) -> Query:
     """One row per provider and model, the busiest first."""
-    where = scope(question)
-    measures = ", ".join(f"{aggregate} AS found_{name}" for name, aggregate in _MEASURES.items())
+    parameters: dict[str, object] = {"top": question.row_limit, "provider_faults": _PROVIDER_FAULTS}
+    sources = []
+    for piece in cut(question):
+        where = piece.scope(question)
+        parameters |= where.parameters
+        found = [f"{aggregate} AS found_{name}" for name, aggregate in _AGGREGATES[piece.level.suffix].items()]
+        sources.append(
+            f"SELECT `provider`, `model_requested`, `model`, {_GOOD} AS is_good, {', '.join(found)} "
+            f"FROM attempts{piece.level.suffix} WHERE {where.sql} "
+            "GROUP BY `provider`, `model_requested`, `model`, is_good"
+        )
+    measures = ", ".join(f"{aggregate} AS total_{name}" for name, aggregate in _MEASURES.items())
     sql = (
-        f"SELECT `provider`, {_ANSWERING} AS by_model, {measures} FROM attempts LEFT JOIN ("
-        f"SELECT `provider`, `model_requested`, argMaxIf(`model`, `started_at`, {_GOOD}) AS answering "
-        f"FROM attempts WHERE {where.sql} GROUP BY `provider`, `model_requested`"
-        f") AS names USING (`provider`, `model_requested`) WHERE {where.sql} "
-        "GROUP BY `provider`, by_model ORDER BY found_requests DESC, `provider`, by_model LIMIT {top:UInt32}"
+        f"SELECT `provider`, {_ANSWERING} AS by_model, {measures} "
+        f"FROM (SELECT *, {_LAST_TO_ANSWER} AS answering FROM ({' UNION ALL '.join(sources)})) "
+        "GROUP BY `provider`, by_model ORDER BY total_requests DESC, `provider`, by_model LIMIT {top:UInt32}"
     )
-    return Query(sql, where.parameters | {"top": question.row_limit, "provider_faults": _PROVIDER_FAULTS})
+    return Query(sql, parameters)
 
 
 def build(question: Question, rows: Sequence[Sequence[Any]], list_prices: ListPrices) -> Report:

@@ -1,5 +1,7 @@
 """What is asked of the store: a question in our words, and the query with bound parameters that it turns into."""
 
+from datetime import date
+
 import msgspec
 
 from exporters.reports.dimensions import Condition, Dimension
@@ -24,6 +26,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     where: tuple[Condition, ...] = ()
     limit: int | None = None
     """At most so many rows (of each currency, where money is grouped); None for all, up to `MAX_ROWS`."""
+
+    unrolled: frozenset[date] | None = None
+    """Days (UTC) whose roll-ups in the store are not complete; None where it has no roll-ups."""
 
     @property
     def row_limit(self) -> int:

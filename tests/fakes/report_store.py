@@ -49,6 +49,10 @@ class ReportStore:
         self._insert("calls", rows)
         self._insert("attempts", rows if attempts is None else [CALL | attempt for attempt in attempts])
 
+    def run(self, sql: str) -> None:
+        """Run a statement that gives nothing back."""
+        self._writer.command(sql)
+
     def _insert(self, table: str, rows: list[dict[str, Any]]) -> None:
         known = {
             name
