@@ -119,6 +119,8 @@ def retention_changes(client: Client, form: Form, retention: Mapping[str, int | 
     Raises:
         SchemaError: A name is no table, or the table has no time to go by.
     """
+    if not retention:
+        return []
     ttls = table_ttls(client, form)
     datable = [name for name, ttl in ttls.items() if ttl.column]
     if odd := sorted(set(retention) - set(datable)):
