@@ -5,9 +5,10 @@ that the policies were compiled with. Nearly every call is a whole number of tok
 in integers, in a microsecond, and any other is priced as the recorder prices it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from policies.compiled import ModelRate
 from policies.demand import MONEY_SCALE
 from policies.spent import spent
 from proxy.core.price import Price
@@ -74,20 +75,30 @@ class Settler:
     """Reckons what calls have used.
 
     Args:
-        prices: In order of preference, the first the dearest to the operator (`ModelRate.price`).
+        rates: The compiled rates, the one to prefer first.
         host_currencies: Host -> currency of its bill.
         provider_currencies: Configured provider -> currency, where the operator overrides the host's.
     """
 
     def __init__(
         self,
-        prices: Sequence[tuple[Price, ...]],
+        rates: Iterable[ModelRate],
         *,
         host_currencies: Mapping[str, str],
         provider_currencies: Mapping[str, str],
     ) -> None:
-        self._book = PriceBook(reversed(prices))
-        self._pricer = Pricer([self._book], host_currencies=host_currencies, provider_currencies=provider_currencies)
+        by_provider: dict[str, list[Price]] = {}
+        for rate in rates:
+            prices = by_provider.setdefault(rate.provider, [])
+            if rate.price is not None and rate.price not in prices[-1:]:
+                prices.append(rate.price)
+        # Of two layers of a book the later one wins.
+        self._books = {name: PriceBook((one,) for one in reversed(prices)) for name, prices in by_provider.items()}
+        self._pricers = {
+            name: Pricer([book], host_currencies=host_currencies, provider_currencies=provider_currencies)
+            for name, book in self._books.items()
+        }
+        self._unknown = Pricer([], host_currencies=host_currencies, provider_currencies=provider_currencies)
         self._flat: dict[tuple[str, str, str, int], FlatRates | None] = {}
 
     def amounts(self, draws: Sequence[Draw], call: CallRecord) -> list[int]:
@@ -101,9 +112,12 @@ class Settler:
                 found.append(-(-millionths[0] // _MILLION))
                 continue
             if prices is None and len(draw.unit) == 3:
-                prices = [self._pricer.price(attempt, call) for attempt in attempts]
+                prices = [self._pricer(attempt.provider).price(attempt, call) for attempt in attempts]
             found.append(spent(draw, attempts, prices or (), billable=call.billable))
         return found
+
+    def _pricer(self, provider: str) -> Pricer:
+        return self._pricers.get(provider, self._unknown)
 
     def _flat_millionths(self, attempt: AttemptRecord, call: CallRecord) -> tuple[int, str] | None:
         if attempt.provider_cost is not None or call.operation == "batch" or not attempt.model:
@@ -113,8 +127,10 @@ class Settler:
         if key not in self._flat:
             if len(self._flat) >= _MAX_REMEMBERED:
                 self._flat.clear()
-            currency = self._pricer.currency(attempt.provider, host_name(attempt.host))
-            price = self._book.find(attempt.kind, host_name(attempt.host), attempt.model, at_ns, currency=currency)
+            host = host_name(attempt.host)
+            book = self._books.get(attempt.provider)
+            currency = self._pricer(attempt.provider).currency(attempt.provider, host)
+            price = book.find(attempt.kind, host, attempt.model, at_ns, currency=currency) if book is not None else None
             self._flat[key] = FlatRates.of(price) if price is not None else None
         flat = self._flat[key]
         nano = flat.nano(attempt) if flat is not None else None

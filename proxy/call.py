@@ -4,10 +4,20 @@ import time
 
 import msgspec
 
+from policies.demand import Demand
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
 from proxy.core.facts import RequestFacts, ResponseFacts
 from proxy.core.query import REDACTED
-from proxy.core.record import RECORD_VERSION, AttemptRecord, Caller, CallRecord, OpenRecord, TraceIds
+from proxy.core.record import (
+    RECORD_VERSION,
+    AttemptRecord,
+    Caller,
+    CallRecord,
+    Draw,
+    Hold,
+    OpenRecord,
+    TraceIds,
+)
 from proxy.downstream.server import ClientRequest
 from proxy.exchange import Exchange
 from proxy.place import Place
@@ -21,6 +31,22 @@ _SHORTEST_KEY_CHARS = 8
 """A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
 _NO_TRACE = TraceIds(trace_id="", span_id="")
+
+
+class Permit(msgspec.Struct, frozen=True):
+    """What a call was admitted with."""
+
+    demands: tuple[Demand, ...]
+    draws: tuple[Draw, ...]
+    """One for each demand."""
+    hold: Hold | None
+    headers: dict[str, str]
+    """For the app, beside the provider's own."""
+
+    @property
+    def recorded(self) -> tuple[Draw, ...]:
+        """The draws that the ledger keeps books of; the others are over when the call is."""
+        return tuple(draw for demand, draw in zip(self.demands, self.draws, strict=True) if demand.kind == "budget")
 
 
 class Call:
@@ -42,6 +68,7 @@ class Call:
         "model_requested",
         "operation",
         "path",
+        "permit",
         "place",
         "reasons",
         "refusal_class",
@@ -87,6 +114,7 @@ class Call:
         self.request_bytes = 0
         self.body_complete_ns = self.started_ns
         self.status = 0
+        self.permit: Permit | None = None
         self.refused = ""
         self.refusal_class: ErrorClass | None = None
         self.reasons: list[str] = []
@@ -143,6 +171,8 @@ class Call:
             streaming=self.streaming,
             billable=self.route.billable,
             request_bytes=self.request_bytes,
+            hold=self.permit.hold if self.permit is not None else None,
+            draws=self.permit.recorded if self.permit is not None else (),
         )
 
     def closed(self) -> CallRecord:

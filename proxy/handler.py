@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from policies.engine import CallFacts, Deny, decide
 from proxy.call import Call
 from proxy.core.coding import Decoder
 from proxy.core.facts import Dialect, RequestFacts
@@ -22,6 +21,7 @@ from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.forward import Forwarder
+from proxy.governor import Governor
 from proxy.ids import new_call_id, new_span_id
 from proxy.place import Place, Places, dialect_of
 from proxy.replies import Reply, encode
@@ -77,10 +77,17 @@ class Refused(Exception):  # noqa: N818 - a refusal is no error of ours
 class Handler:
     """Walks calls. One for each worker; it holds what outlives a call."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], journal: Journal, settings: Settings) -> None:
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        journal: Journal,
+        settings: Settings,
+        governor: Governor | None = None,
+    ) -> None:
         self.calls: set[Call] = set()
         self._places = Places(upstreams)
         self._journal = journal
+        self._governor = governor
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
             status=413,
@@ -132,7 +139,10 @@ class Handler:
                 self._drained.set_result(None)
             if client.flow is call:
                 client.flow = None
-            self._journal.close_call(call.closed())
+            record = call.closed()
+            if call.permit is not None and self._governor is not None:
+                record = self._governor.settle(call, record)
+            self._journal.close_call(record)
 
     def _turn_away(self, request: ClientRequest, call_id: str, reply: Reply) -> bool:
         """Refuse what names no provider of ours; it is a call all the same, and on the books."""
@@ -200,17 +210,11 @@ class Handler:
         call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
         call.reasons.extend(identity.reasons)
         body = await self._read(call, head)
-        decision = decide(
-            CallFacts(
-                provider=call.upstream.settings.name,
-                operation=call.operation,
-                request=call.facts,
-                caller=call.caller,
-            )
-        )
-        call.reasons.extend(decision.reasons)
-        if isinstance(decision, Deny):
-            raise Refused(Reply(status=decision.status, code=decision.code, message=decision.message))
+        if self._governor is not None and self._governor.governs:
+            admitted = await self._governor.admit(call, body)
+            if isinstance(admitted, Reply):
+                raise Refused(admitted)
+            call.permit = admitted
         if not self._journal.open_call(call.opened()) and self._journal.refusing:
             raise Refused(_JOURNAL_FULL)
         return await self._forwarder.forward(call, head, body)

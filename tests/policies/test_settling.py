@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.compiled import ModelRate
 from policies.settling import FlatRates, Settler
 from policies.spent import spent
 from proxy.core.money import Money
@@ -40,7 +41,8 @@ def call(*attempts, **fields):
 
 
 def settler(*prices):
-    return Settler([tuple(prices)], host_currencies={}, provider_currencies={})
+    rates = [ModelRate(id=one.id, provider="openai", models=one.match, currency="USD", price=one) for one in prices]
+    return Settler(rates, host_currencies={}, provider_currencies={})
 
 
 def booked(draw, record, *prices):

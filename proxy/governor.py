@@ -1,0 +1,121 @@
+"""What governs the calls of a worker: it asks the policies, holds in the ledger, and settles when a call is over.
+
+Invariants kept here:
+- Settled once: whatever becomes of a call that was admitted, its holds are closed once, with its record.
+- Every decision is on the call's row: its reasons, what it held and what it has used.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from policies.answers import after_admission, refusal
+from policies.decision import Deny
+from policies.demand import Answer, Demand, Ledger, Refused
+from policies.engine import Engine
+from policies.facts import CallFacts
+from policies.inputs import read_inputs
+from policies.settling import Settler
+from proxy.call import Call, Permit
+from proxy.core.errors import ErrorClass
+from proxy.core.record import CallRecord, Draw
+from proxy.replies import Reply
+
+_RECORDED_KIND = "budget"
+_CLASSES: dict[int, ErrorClass] = {402: "billing", 429: "rate_limit", 403: "permission", 401: "auth", 503: "overloaded"}
+"""HTTP status of a refusal by a policy -> the class of it in the record."""
+
+
+class Governor:
+    """One for each worker. Without rules it is not asked, and costs nothing.
+
+    Args:
+        ledger: Who holds the counters; its clock is Unix time in nanoseconds.
+        clock: The same clock.
+    """
+
+    def __init__(self, ledger: Ledger, *, clock: Callable[[], int] = time.time_ns) -> None:
+        self.governs = False
+        """Whether there is any rule."""
+        self._ledger = ledger
+        self._clock = clock
+        self._engine = Engine()
+        self._settler: Settler | None = None
+
+    def install(self, engine: Engine, settler: Settler) -> None:
+        """Take new policies; calls under way keep what they hold, and settle it."""
+        self._engine = engine
+        self._settler = settler
+        self.governs = bool(engine.matcher.rules) or bool(engine.policies.keys)
+
+    async def admit(self, call: Call, body: bytes | None) -> Permit | Reply:
+        """What the policies say of a call whose body was read: its permit, or the refusal for the app."""
+        facts = self._facts(call, body)
+        now_ns = self._clock()
+        decision = self._engine.decide(facts, now_ns, self._ledger.level)
+        call.reasons.extend(decision.reasons)
+        if isinstance(decision, Deny):
+            return self._refused(call, decision)
+        demands = decision.demands
+        if not demands:
+            return Permit((), (), decision.hold, {})
+        answer: Answer | None = self._ledger.try_admit(call.call_id, demands, now_ns)
+        if answer is None:
+            answer = await self._ledger.admit(call.call_id, demands, now_ns)
+        if isinstance(answer, Refused):
+            refused = refusal(answer, self._clock())
+            call.reasons.extend(refused.reasons)
+            return self._refused(call, refused)
+        headers: dict[str, str] = {}
+        if answer.uncounted or answer.would_refuse or any(demand.thresholds for demand in demands):
+            levels = tuple(level for demand in demands if (level := self._ledger.level(demand.counter)))
+            after = after_admission(
+                self._engine, facts, demands, msgspec.structs.replace(answer, levels=levels), now_ns
+            )
+            call.reasons.extend(after.reasons)
+            headers = after.headers
+        return Permit(demands, _draws(demands), decision.hold, headers)
+
+    def settle(self, call: Call, record: CallRecord) -> CallRecord:
+        """Close the holds of a call that is over; gives its record with what it has used."""
+        permit = call.permit
+        if permit is None or not permit.demands or self._settler is None:
+            return record
+        used = self._settler.amounts(permit.draws, record)
+        self._ledger.settle(call.call_id, used, self._clock())
+        drawn = [
+            msgspec.structs.replace(draw, set_aside=amount)
+            for demand, draw, amount in zip(permit.demands, permit.draws, used, strict=True)
+            if demand.kind == _RECORDED_KIND
+        ]
+        return msgspec.structs.replace(record, draws=tuple(drawn)) if drawn else record
+
+    def _facts(self, call: Call, body: bytes | None) -> CallFacts:
+        wanted = body is not None and call.route.dialect is not None and self._engine.reads_bodies
+        return CallFacts(
+            provider=call.upstream.settings.name,
+            operation=call.operation,
+            request=call.facts,
+            caller=call.caller,
+            dialect=call.dialect_name,
+            currency=call.upstream.currency,
+            billable=call.route.billable,
+            body_bytes=len(body) if body is not None else None,
+            inputs=read_inputs(body, call.dialect_name) if wanted and body is not None else None,
+        )
+
+    def _refused(self, call: Call, decision: Deny) -> Reply:
+        call.refusal_class = _CLASSES.get(decision.status, "permission")
+        retry = decision.retry_after_s
+        headers = (("retry-after", str(retry)),) if retry is not None else ()
+        return Reply(status=decision.status, code=decision.code, message=decision.message, headers=headers)
+
+
+def _draws(demands: Sequence[Demand]) -> tuple[Draw, ...]:
+    return tuple(
+        [
+            Draw(counter=one.counter, unit=one.unit, held=one.amount, bill=one.bill, exchange=one.exchange)
+            for one in demands
+        ]
+    )
