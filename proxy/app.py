@@ -77,6 +77,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from exporters.recorder.recorder import run_recorder
     from exporters.recorder.status import RecorderStatus
     from exporters.sinks import make_sinks
+    from exporters.upkeep import run_upkeep
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
 
@@ -93,10 +94,16 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         await serving.wait()
         on_ready()
 
+    async def look_after_store() -> None:
+        # One recorder at a time: another may still hold the data folder.
+        await recording.wait()
+        await run_upkeep(settings, known.self_check, over)
+
     async with asyncio.TaskGroup() as tasks:
         # The admin port outlives the recorder's drain: that is when people look.
         tasks.create_task(serve_admin(settings.admin, app, over, serving.set))
         telling = tasks.create_task(tell_ready())
+        looking = tasks.create_task(look_after_store())
         try:
             await asyncio.to_thread(_prepare_store, settings, stop)
             sinks: list[Sink] = [*make_sinks(settings), prometheus]
@@ -104,6 +111,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         finally:
             over.set()
             telling.cancel()
+            looking.cancel()
 
 
 def _metrics(known: "RecorderStatus", calls: "PrometheusSink", looks: "Looks") -> "MetricsSource":

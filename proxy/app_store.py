@@ -13,6 +13,7 @@ from exporters.schema.cluster import Form
 from exporters.schema.errors import SchemaError
 from exporters.schema.expected import expected
 from exporters.schema.migrate import (
+    MIGRATE_TIMEOUT_S,
     ON_CLUSTER_SETTINGS,
     ensure_database,
     form_of,
@@ -32,8 +33,6 @@ from proxy.runlock import LockedError
 from proxy.settings import Settings, StoreSettings
 from proxy.supervisor import StartError
 
-MIGRATE_TIMEOUT_S = 3600
-"""A statement that fills a table takes its time; one that is given up would go on beside its repetition."""
 _NO_DATABASE = 81
 
 

@@ -5,7 +5,7 @@ Whatever happens in between (a lost answer, a kill, a second try with newer pric
 Rows that the store refuses for what is in them are found by halving, each part under a token of its own, and put into
 quarantine; which parts were refused is remembered over a crash, so that the cuts are the same again.
 
-Config: `store.url`, `store.user`, `store.password`, `store.database`, `semconv`.
+Config: `store.url`, `store.user`, `store.password`, `store.database`, `store.cluster`, `semconv`.
 
 Example: `await run_recorder(settings, pricer, [ClickHouseSink(settings)], stop=stop, status=status)`
 
@@ -27,13 +27,15 @@ from exporters.clickhouse.halving import Halving, Rows
 from exporters.clickhouse.rows import TABLES, AttemptRow, CallRow
 from exporters.journal.quarantine import Quarantine
 from exporters.recorder.ports import Batch, SinkUnavailableError
-from exporters.schema.migrate import SchemaError, ensure_database, migrate
+from exporters.schema.migrate import MIGRATE_TIMEOUT_S, SchemaError, ensure_database, migrate
 from exporters.schema.rollups import complete, unrolled_days
 from proxy.core.semconv import DEFAULT_CONVENTION, Convention
 from proxy.settings import Settings
 
 ROLLING_S = 1.0
 """How long a batch may wait for roll-ups that are being completed, unless a single day takes longer."""
+_OTHERS_WAIT_S = 5.0
+"""How long to wait for another recorder that migrates, before the batch is put off."""
 _ENCODER = msgspec.json.Encoder()
 _LOG = structlog.get_logger()
 
@@ -107,17 +109,25 @@ class ClickHouseSink:
         if self._client is None:
             bare = connect(self._store)
             try:
-                ensure_database(bare, self._store.database)
+                ensure_database(bare, self._store.database, cluster=self._store.cluster)
             finally:
                 bare.close()
+            self._migrate()
             client = connect(self._store, database=self._store.database)
-            migrate(client, convention=self._convention)
             _check_columns(client)
             known = client.server_settings
             self._pinned = {name: value for name, value in INSERT_SETTINGS.items() if not known or name in known}
             self._rolling = bool(unrolled_days(client))
             self._client = client
         return self._client
+
+    def _migrate(self) -> None:
+        store = self._store
+        patient = connect(store, database=store.database, answer_timeout_s=MIGRATE_TIMEOUT_S)
+        try:
+            migrate(patient, convention=self._convention, cluster=store.cluster, wait_s=_OTHERS_WAIT_S)
+        finally:
+            patient.close()
 
     def _drop(self) -> None:
         client, self._client = self._client, None

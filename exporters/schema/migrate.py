@@ -21,7 +21,7 @@ from exporters.schema.statement import StatementError, quote_identifier
 from exporters.schema.views import view_statements
 from proxy.core.semconv import DEFAULT_CONVENTION, Convention
 
-__all__ = ["SchemaError", "quote_identifier"]
+__all__ = ["MIGRATE_TIMEOUT_S", "SchemaError", "ensure_database", "migrate", "planned", "quote_identifier"]
 
 _NOTES = """\
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -35,6 +35,9 @@ ENGINE = MergeTree
 ORDER BY version
 SETTINGS non_replicated_deduplication_window = 1000"""
 
+MIGRATE_TIMEOUT_S = 3600
+"""For the connection that migrates: a statement that fills a table takes its time, and one that is given up would go on
+beside its repetition."""
 ON_CLUSTER_SETTINGS: dict[str, str | int] = {
     # A node that is down does not hold up the others; it does what it has missed when it is back.
     "distributed_ddl_output_mode": "throw_only_active",

@@ -8,6 +8,7 @@ import pytest
 from exporters.recorder.status import SelfCheckStatus
 from exporters.schema.cluster import ServerForm
 from exporters.schema.migrate import ensure_database, migrate
+from exporters.schema.rollups import complete
 from exporters.schema.ttl import table_ttls
 from exporters.selfcheck import DayCheck, Findings
 from exporters.upkeep import Upkeep, is_due, read_findings, run_upkeep, write_findings
@@ -133,6 +134,26 @@ def test_retention_is_set_once_and_doubles_are_told_over_restarts(client, upkeep
     assert later.ran_at_ns is None
     again.look(datetime.now(UTC) + timedelta(days=1))
     assert (later.ok, later.doubled_calls, later.doubled_attempts) == (False, 0, 1)
+
+
+@pytest.mark.real
+def test_sums_that_have_drifted_are_told_and_made_anew(client, upkeep):
+    migrate(client)
+    at = int((datetime.now(UTC) - timedelta(days=1)).timestamp())
+    row = json.dumps({"call_id": "a", "started_at": f"{at}.5"})
+    client.raw_insert("calls", insert_block=row.encode(), fmt="JSONEachRow")
+    client.command("TRUNCATE TABLE unrolled_days")
+    client.command("TRUNCATE TABLE calls_by_day")
+    status = SelfCheckStatus()
+    kept = upkeep(status)
+    kept.look(datetime.now(UTC))
+    assert (status.ok, status.drifted_days) == (False, 1)
+    assert "the sums of calls_by_day are not those of its rows" in status.findings[0]
+    # The first look makes the day anew, the second one sees that it is right.
+    for left in (1, 0):
+        assert complete(client, 0.0) == left
+    kept.look(datetime.now(UTC) + timedelta(days=1))
+    assert (status.ok, status.drifted_days, status.findings) == (True, 0, [])
 
 
 @pytest.mark.real
