@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from exporters.journal.names import new_instance, parse_open
+from exporters.schema.rollups import differing
 from proxy.settings import to_json
 from tests.fakes.embedded_store import embedded_store
 from tests.fakes.records import call_id
@@ -110,7 +111,7 @@ class Whole:
         return max(found)
 
     def settle(self):
-        """Wait until everything is in the store; what is in it then."""
+        """Wait until everything is in the store; what is in it then, and the days whose roll-ups are not their rows."""
         left = self._left()
         while left:
             before = left
@@ -118,14 +119,16 @@ class Whole:
             left = self._left()
         client = self.store.client()
         try:
-            return self.recorded(client)
+            days = [row[0] for row in client.query("SELECT DISTINCT toDate(started_at) FROM calls").result_rows]
+            return *self.recorded(client), differing(client, days)
         finally:
             client.close()
 
 
 def assert_exact(whole):
-    ((calls, different_calls), (attempts, different_attempts)), missing = whole.settle()
+    ((calls, different_calls), (attempts, different_attempts)), missing, differing_days = whole.settle()
     assert missing == set()
+    assert differing_days == {}
     assert calls == different_calls >= len(whole.told) > 0
     assert attempts == different_attempts
     assert different_attempts == different_calls
