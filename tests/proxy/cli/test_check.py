@@ -37,6 +37,19 @@ def test_secrets_are_masked(run):
         assert MASK in result.output
 
 
+def test_what_turned_a_sink_on_is_shown_and_its_credentials_are_not(run, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=sk-very-secret")
+    monkeypatch.setenv("HOOK", "sk-very-secret-and-long-enough")
+    hook = "sinks: {webhooks: {ops: {url: 'https://h.example/sk-very-secret', secret: 'env:HOOK'}}}\n"
+    result = run(GOOD + hook, "--format", "json")
+    sinks = json.loads(result.output)["settings"]["sinks"]
+    assert sinks["otlp"]["enabled_by"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert sinks["otlp"]["traces"]["endpoint"] == "http://collector:4318/v1/traces"
+    assert sinks["otlp"]["traces"]["headers"] == sinks["webhooks"][0]["secret"] == MASK
+    assert "sk-very-secret" not in result.output
+
+
 def test_no_file_shows_the_defaults(run):
     result = run(None)
     assert result.exit_code == 0
