@@ -64,6 +64,10 @@ bench: $(DEV_STAMP) ## Measure: direct, nginx and Taximeter, interleaved
 bench-store: $(DEV_STAMP) ## Measure: a million calls into the embedded store, and the reports from them
 	$(PYTHON_OF_VENV) tests/bench/million.py $(ARGS)
 
+.PHONY: bench-recorder
+bench-recorder: $(DEV_STAMP) ## Measure: what the recorder costs per call, and how fast it catches up
+	$(PYTHON_OF_VENV) tests/bench/recorder.py $(ARGS)
+
 .PHONY: faults
 faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against rows; ROUNDS=n makes it longer
 	$(PYTHON_OF_VENV) -m tests.faults.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)

@@ -62,6 +62,8 @@ class Room:
     def __init__(self, journal_dir: Path, folder: Path, limits: Limits) -> None:
         self.limits = limits
         self.full: Full = ""
+        self.waiting_segments = 0
+        """Of all instances, at the last walk; 0 where `max_bytes` is no limit, as then nobody walks."""
         self._journal_dir = journal_dir
         self._folder = folder
         self._reserve = folder / RESERVE_NAME
@@ -115,7 +117,7 @@ class Room:
         now_s = time.monotonic()
         if now_s >= self._walk_due_s:
             used_s = time.thread_time()
-            self._waiting_bytes = waiting_bytes(self._journal_dir)
+            self._waiting_bytes, self.waiting_segments = waiting(self._journal_dir)
             used_s = time.thread_time() - used_s
             share = _WALK_SHARE_WHEN_FULL if self.full else _WALK_SHARE
             self._walk_due_s = now_s + max(_WALK_S, used_s * share)
@@ -142,17 +144,18 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def waiting_bytes(journal_dir: Path) -> int:
-    """Size of everything in the journal that has not been put away; costs some microseconds for each segment."""
-    total = 0
+def waiting(journal_dir: Path) -> tuple[int, int]:
+    """Bytes and segments in the journal that were not put away; costs some microseconds for each segment."""
+    total_bytes = segments = 0
     for folder in _entries(journal_dir):
         if is_instance(folder.name):
             for file in _entries(Path(folder.path)):
                 if file.name.endswith((SEALED_SUFFIX, OPEN_SUFFIX)):
                     # It may just be put away.
                     with contextlib.suppress(OSError):
-                        total += file.stat(follow_symlinks=False).st_size
-    return total
+                        total_bytes += file.stat(follow_symlinks=False).st_size
+                        segments += 1
+    return total_bytes, segments
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

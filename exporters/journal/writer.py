@@ -48,6 +48,8 @@ _LOOK_S = 1.0
 _SAY_WHEN_FULL_S = 10.0
 """How often losses are written down while there is no room for anything else."""
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MANY_SEGMENTS = 500
+_LONGEST_AGE_S = 60.0
 _SEAL_TRIES = 3
 _SEAL_PAUSE_S = 0.2
 
@@ -55,13 +57,15 @@ _SEAL_PAUSE_S = 0.2
 class _Segment:
     """The segment that is being written."""
 
-    __slots__ = ("descriptor", "digest", "lines", "named", "number", "opened_at_s", "path", "size_bytes")
+    __slots__ = ("age_s", "descriptor", "digest", "lines", "named", "number", "opened_at_s", "path", "size_bytes")
 
-    def __init__(self, number: int, path: Path, descriptor: int, opened_at_s: float) -> None:
+    def __init__(self, number: int, path: Path, descriptor: int, age_s: float) -> None:
         self.number = number
         self.path = path
         self.descriptor = descriptor
-        self.opened_at_s = opened_at_s
+        self.opened_at_s = time.monotonic()
+        self.age_s = age_s
+        """How old it may become."""
         self.digest = hashlib.sha256()
         self.lines = 0
         self.size_bytes = 0
@@ -75,10 +79,11 @@ class Journal:
     Args:
         journal_dir: The folder of all instances; made when it is not there.
         instance: A name that no other process ever had, see `new_instance`.
-        segment_s: A segment is sealed this long after its first line, so that the recorder gets it ...
+        segment_s: A segment is sealed this long after its first line, so that the recorder gets it (later where many
+            wait for a sink: each costs something to everybody who looks at the folder) ...
         segment_bytes: ... or when it has grown to this size.
         durability: When a line is safe from what.
-        sync_s: With `group`, how long a line may wait for the disk; not below `segment_s`, the sealing syncs.
+        sync_s: With `group`, how long a line may wait for the disk; a segment that is sealed by then is synced then.
         call_later: The loop's, to seal and sync by time; without it somebody has to call `tick`.
         limits: What the journal may take.
 
@@ -106,9 +111,7 @@ class Journal:
         self._durability = durability
         self._sync_s = sync_s
         self._call_later = call_later
-        # To sync a file that is being written makes its writer wait for the disk: 40 % of the time at 8,000 calls/s. So
-        # by default only a sealed segment is synced, when nobody writes to it any more.
-        self._syncs_open = durability == "group" and sync_s < segment_s
+        self._syncs_open = False
         self._buffer = bytearray()
         self._segment: _Segment | None = None
         self._number = 0
@@ -181,7 +184,7 @@ class Journal:
         self._sync_timer()
         self._look_timer()
         segment = self._segment
-        if segment and time.monotonic() - segment.opened_at_s >= self._segment_s:
+        if segment and time.monotonic() - segment.opened_at_s >= segment.age_s:
             self._seal()
 
     def close(self) -> None:
@@ -246,9 +249,14 @@ class Journal:
         except OSError:
             return None
         self._number = number
-        self._segment = segment = _Segment(number, path, descriptor, time.monotonic())
+        age_s = min(_LONGEST_AGE_S, self._segment_s * (1 + self._room.waiting_segments // _MANY_SEGMENTS))
+        age_s = max(age_s, self._segment_s)
+        # To sync a file that is being written makes its writer wait for the disk: 40 % of the time at 8,000 calls/s,
+        # with five syncs a second. So a segment that is sealed soon is synced then, when nobody writes to it any more.
+        self._syncs_open = self._durability == "group" and self._sync_s < age_s
+        self._segment = segment = _Segment(number, path, descriptor, age_s)
         if self._call_later:
-            self._call_later(self._segment_s, lambda: self._age_timer(number))
+            self._call_later(age_s, lambda: self._age_timer(number))
         return segment
 
     def _take_back(self, segment: _Segment) -> None:

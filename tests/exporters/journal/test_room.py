@@ -4,7 +4,7 @@ import os
 import pytest
 
 from exporters.journal import room as room_module
-from exporters.journal.room import RESERVE_BYTES_PER_CALL, Limits, Room, free_bytes, waiting_bytes
+from exporters.journal.room import RESERVE_BYTES_PER_CALL, Limits, Room, free_bytes, waiting
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def test_what_is_put_away_or_in_quarantine_does_not_wait(folder):
         (folder.parent / hidden / "x.jsonl").write_bytes(b"x" * 100)
     (folder / "lock").write_bytes(b"x" * 7)
     (folder / "00000001.open").write_bytes(b"x" * 5)
-    assert waiting_bytes(folder.parent) == 5
-    assert waiting_bytes(folder.parent / "nowhere") == 0
+    assert waiting(folder.parent) == (5, 1)
+    assert waiting(folder.parent / "nowhere") == (0, 0)
 
 
 def test_between_two_walks_what_was_written_here_counts(folder):
@@ -131,7 +131,7 @@ def test_a_long_walk_is_taken_seldom(folder, monkeypatch):
     walks = []
     monkeypatch.setattr(room_module.time, "thread_time", lambda: next(used_s))
     monkeypatch.setattr(room_module.time, "monotonic", lambda: now_s[0])
-    monkeypatch.setattr(room_module, "waiting_bytes", lambda _: walks.append(now_s[0]) or 0)
+    monkeypatch.setattr(room_module, "waiting", lambda _: walks.append(now_s[0]) or (0, 0))
     ours = Room(folder.parent, folder, Limits(max_bytes=1))
     for now_s[0] in range(12):
         look(ours)

@@ -84,10 +84,21 @@ def test_a_segment_is_sealed_when_it_is_old_enough(tmp_path):
     journal.close_call(call(1))
     journal.tick()
     assert list_segments(tmp_path, "w").sealed == {}
-    journal._segment_s = 0.0
+    journal._segment.age_s = 0.0
     journal.tick()
     journal.close()
     assert sorted(list_segments(tmp_path, "w").sealed) == [1]
+
+
+@pytest.mark.parametrize(("waiting", "age_s"), [(0, 1.0), (499, 1.0), (5000, 11.0), (10**6, 60.0)])
+def test_where_many_segments_wait_the_next_one_is_longer_and_is_still_synced_in_time(tmp_path, waiting, age_s):
+    timers = Timers()
+    journal = Journal(tmp_path, "w", call_later=timers.call_later)
+    journal._room.waiting_segments = waiting
+    journal.close_call(call(1))
+    assert [delay_s for delay_s, _ in timers.due] == [age_s, 1.0][: 1 + (age_s > 1)]
+    timers.fire()
+    journal.close()
 
 
 def test_the_loop_seals_by_time_and_only_what_it_was_asked_for(tmp_path):
