@@ -69,6 +69,8 @@ class Load:
     """How often anything happened to any call: what a random instant is counted in."""
     over: int = 0
     """Calls that ended, in whatever way their app took for an end."""
+    answered: int = 0
+    """Those of them that the proxy did not refuse."""
     _stopping: bool = False
 
     async def app(self) -> None:
@@ -92,6 +94,7 @@ class Load:
                 async with asyncio.timeout(_PATIENCE_S):
                     keeps = await self._answer(reader, seen)
                 self.over += 1
+                self.answered += not seen.refused
         finally:
             writer.transport.abort()
 
@@ -109,7 +112,8 @@ class Load:
             return False
         seen.over_at_s = time.time()
         self.beats += 1
-        return header(head, b"connection") != b"close"
+        # Who is refused comes back after a pause.
+        return header(head, b"connection") != b"close" and not seen.refused
 
     async def _stream(self, reader: asyncio.StreamReader, seen: Seen) -> bool:
         """Take a stream in; False when the app left it."""

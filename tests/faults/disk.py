@@ -65,7 +65,8 @@ async def used_up(stage: Stage) -> None:
     await stage.instant()
     stage.relay.choose = lambda _: Harm("refuse")
     await until(lambda: sum(map(_size_bytes, stage.sealed())) >= QUOTA_BYTES, limit_s=PATIENCE_S)
-    await stage.calls(60)
+    enough = stage.load.over + 60
+    await until(lambda: stage.load.over >= enough, limit_s=PATIENCE_S)
     stage.relay.choose = unharmed
     await until(lambda: len(stage.sealed()) < _FEW, limit_s=PATIENCE_S)
     await stage.calls(40)

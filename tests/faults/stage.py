@@ -64,9 +64,9 @@ class Stage:
         return self.load
 
     async def calls(self, more: int) -> None:
-        """Wait until so many more calls are over."""
-        enough = self.load.over + more
-        await until(lambda: self.load.over >= enough, limit_s=PATIENCE_S)
+        """Wait until so many more calls are over, refusals not counted."""
+        enough = self.load.answered + more
+        await until(lambda: self.load.answered >= enough, limit_s=PATIENCE_S)
 
     async def instant(self) -> None:
         """Wait for a random instant, counted in what happens to the calls."""
