@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from exporters.reports.answers import Format, Told
     from exporters.store.manifest import Manifest
     from exporters.store.restore import Restored
+    from policies.demand import Ledger
+    from policies.ledger.books import Books
     from proxy.admin.app import MetricsSource
     from proxy.admin.looks import Looks
     from proxy.admin.status import JournalStatus, SelfCheck, Status
@@ -66,13 +68,20 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
         ),
         call_later=asyncio.get_running_loop().call_later,
     )
+
+    def open_ledger() -> "Ledger":
+        from policies.ledger.leases import LeasedLedger
+
+        return LeasedLedger(_books(settings), journal.folder.name)
+
     try:
-        await run_worker(settings, journal, stop, lambda _port: on_ready())
+        await run_worker(settings, journal, stop, lambda _port: on_ready(), open_ledger)
     finally:
         journal.close()
 
 
 async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from exporters.ledger.sink import LedgerSink
     from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.recorder import run_recorder
     from exporters.recorder.status import RecorderStatus
@@ -106,12 +115,20 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         looking = tasks.create_task(look_after_store())
         try:
             await asyncio.to_thread(_prepare_store, settings, stop)
-            sinks: list[Sink] = [*make_sinks(settings), prometheus]
+            sinks: list[Sink] = [*make_sinks(settings), LedgerSink(_books(settings, durable=True)), prometheus]
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()
             telling.cancel()
             looking.cancel()
+
+
+def _books(settings: Settings, *, durable: bool = False) -> "Books":
+    """The ledger's books of this data folder; `durable` for whoever books what was spent."""
+    from policies.ledger.late_books import LateBooks
+    from policies.ledger.sqlite_books import SqliteBooks
+
+    return LateBooks(lambda: SqliteBooks(settings.data_dir / "ledger.sqlite", durable=durable))
 
 
 def _metrics(known: "RecorderStatus", calls: "PrometheusSink", looks: "Looks") -> "MetricsSource":

@@ -33,15 +33,17 @@ _END_MARKERS = frozenset({"done_marker", "message_stop"})
 _NO_TRACE = TraceIds(trace_id="", span_id="")
 
 
-class Permit(msgspec.Struct, frozen=True):
+class Permit(msgspec.Struct, frozen=True, kw_only=True):
     """What a call was admitted with."""
 
-    demands: tuple[Demand, ...]
-    draws: tuple[Draw, ...]
+    demands: tuple[Demand, ...] = ()
+    draws: tuple[Draw, ...] = ()
     """One for each demand."""
-    hold: Hold | None
-    headers: dict[str, str]
-    """For the app, beside the provider's own."""
+    uncounted: tuple[str, ...] = ()
+    """Counters that could not be asked, and whose policy lets calls pass then."""
+    hold: Hold | None = None
+    head_lines: bytes = b""
+    """Header lines for the app, beside the provider's own."""
 
     @property
     def recorded(self) -> tuple[Draw, ...]:
@@ -119,6 +121,12 @@ class Call:
         self.refusal_class: ErrorClass | None = None
         self.reasons: list[str] = []
         self.attempts: list[AttemptRecord] = []
+
+    @property
+    def head_lines(self) -> bytes:
+        """What the answer's head says beside the provider's own headers."""
+        lines = b"x-taximeter-call-id: %b\r\n" % self.call_id.encode("ascii")
+        return lines if self.permit is None else lines + self.permit.head_lines
 
     @property
     def query_text(self) -> str:

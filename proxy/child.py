@@ -30,6 +30,9 @@ CANNOT = b"cannot: "
 HURRY = signal.SIGUSR1
 """Ends what is under way; only sent after SIGTERM."""
 
+RELOAD = signal.SIGUSR2
+"""The policies have changed; a process that has no use for them does not hear it."""
+
 _STDIN = 0
 
 
@@ -47,7 +50,7 @@ def live(
     role: Role, settings: Settings, slot: int, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> int:
     """Run a role to its end; the exit status of the process. A crash is logged and gives 1, CannotServeError too."""
-    for ignored in (signal.SIGINT, signal.SIGHUP):
+    for ignored in (signal.SIGINT, signal.SIGHUP, RELOAD):
         signal.signal(ignored, signal.SIG_IGN)
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:

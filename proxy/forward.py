@@ -221,7 +221,7 @@ class _Attempt:
             self._owner.loop,
             http10=request.head.http10,
             keep_client=request.head.keeps,
-            extra_head=b"x-taximeter-call-id: %b\r\n" % call.call_id.encode("ascii"),
+            extra_head=call.head_lines,
             watch=self._watch,
             relays_continue=self._body is None,
             upgrades=request.upgrade,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from policies.answers import after_admission, refusal
+from policies.compiled import CompiledPolicies
 from policies.decision import Deny
 from policies.demand import Answer, Demand, Ledger, Refused
 from policies.engine import Engine
@@ -28,64 +29,75 @@ _CLASSES: dict[int, ErrorClass] = {402: "billing", 429: "rate_limit", 403: "perm
 
 
 class Governor:
-    """One for each worker. Without rules it is not asked, and costs nothing.
+    """One for each worker; it exists from the first rule on.
 
     Args:
-        ledger: Who holds the counters; its clock is Unix time in nanoseconds.
-        clock: The same clock.
+        engine: The policies in force.
+        settler: Reckons what calls have used, by the rates of those policies.
+        ledger: Who holds the counters.
+        clock: Unix time in nanoseconds, as the ledger takes it.
     """
 
-    def __init__(self, ledger: Ledger, *, clock: Callable[[], int] = time.time_ns) -> None:
-        self.governs = False
-        """Whether there is any rule."""
-        self._ledger = ledger
+    def __init__(
+        self, engine: Engine, settler: Settler, ledger: Ledger, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.ledger = ledger
+        self._engine = engine
+        self._settler = settler
         self._clock = clock
-        self._engine = Engine()
-        self._settler: Settler | None = None
+
+    @property
+    def policies(self) -> CompiledPolicies:
+        """The policies in force."""
+        return self._engine.policies
 
     def install(self, engine: Engine, settler: Settler) -> None:
         """Take new policies; calls under way keep what they hold, and settle it."""
         self._engine = engine
         self._settler = settler
-        self.governs = bool(engine.matcher.rules) or bool(engine.policies.keys)
 
     async def admit(self, call: Call, body: bytes | None) -> Permit | Reply:
         """What the policies say of a call whose body was read: its permit, or the refusal for the app."""
         facts = self._facts(call, body)
         now_ns = self._clock()
-        decision = self._engine.decide(facts, now_ns, self._ledger.level)
+        decision = self._engine.decide(facts, now_ns, self.ledger.level)
         call.reasons.extend(decision.reasons)
         if isinstance(decision, Deny):
             return self._refused(call, decision)
         demands = decision.demands
         if not demands:
-            return Permit((), (), decision.hold, {})
-        answer: Answer | None = self._ledger.try_admit(call.call_id, demands, now_ns)
+            return Permit(hold=decision.hold)
+        answer: Answer | None = self.ledger.try_admit(call.call_id, demands, now_ns)
         if answer is None:
-            answer = await self._ledger.admit(call.call_id, demands, now_ns)
+            answer = await self.ledger.admit(call.call_id, demands, now_ns)
         if isinstance(answer, Refused):
             refused = refusal(answer, self._clock())
             call.reasons.extend(refused.reasons)
             return self._refused(call, refused)
-        headers: dict[str, str] = {}
+        lines = b""
         if answer.uncounted or answer.would_refuse or any(demand.thresholds for demand in demands):
-            levels = tuple(level for demand in demands if (level := self._ledger.level(demand.counter)))
+            levels = tuple(level for demand in demands if (level := self.ledger.level(demand.counter)))
             after = after_admission(
                 self._engine, facts, demands, msgspec.structs.replace(answer, levels=levels), now_ns
             )
             call.reasons.extend(after.reasons)
-            headers = after.headers
-        return Permit(demands, _draws(demands), decision.hold, headers)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in after.headers.items()).encode(
+                "latin-1", "replace"
+            )
+        return Permit(
+            demands=demands, draws=_draws(demands), uncounted=answer.uncounted, hold=decision.hold, head_lines=lines
+        )
 
     def settle(self, call: Call, record: CallRecord) -> CallRecord:
         """Close the holds of a call that is over; gives its record with what it has used."""
         permit = call.permit
-        if permit is None or not permit.demands or self._settler is None:
+        if permit is None or not permit.demands:
             return record
         used = self._settler.amounts(permit.draws, record)
-        self._ledger.settle(call.call_id, used, self._clock())
+        self.ledger.settle(call.call_id, used, self._clock())
         drawn = [
-            msgspec.structs.replace(draw, set_aside=amount)
+            # What the ledger could not be asked to hold is on nobody's lease.
+            msgspec.structs.replace(draw, set_aside=0 if draw.counter in permit.uncounted else amount)
             for demand, draw, amount in zip(permit.demands, permit.draws, used, strict=True)
             if demand.kind == _RECORDED_KIND
         ]

@@ -9,7 +9,7 @@ Invariants kept here:
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.call import Call
 from proxy.core.coding import Decoder
@@ -21,7 +21,6 @@ from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.forward import Forwarder
-from proxy.governor import Governor
 from proxy.ids import new_call_id, new_span_id
 from proxy.place import Place, Places, dialect_of
 from proxy.replies import Reply, encode
@@ -29,6 +28,9 @@ from proxy.request_head import RequestHead
 from proxy.settings import Settings
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
+
+if TYPE_CHECKING:
+    from proxy.governor import Governor
 
 _PATH_LIMIT_BYTES = 2048
 _ABANDON_S = 1.0
@@ -82,12 +84,12 @@ class Handler:
         upstreams: Mapping[str, Upstream],
         journal: Journal,
         settings: Settings,
-        governor: Governor | None = None,
     ) -> None:
         self.calls: set[Call] = set()
+        self.governor: "Governor | None" = None
+        """Asked before a call is forwarded; None where there are no policies."""
         self._places = Places(upstreams)
         self._journal = journal
-        self._governor = governor
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
             status=413,
@@ -140,8 +142,8 @@ class Handler:
             if client.flow is call:
                 client.flow = None
             record = call.closed()
-            if call.permit is not None and self._governor is not None:
-                record = self._governor.settle(call, record)
+            if call.permit is not None and self.governor is not None:
+                record = self.governor.settle(call, record)
             self._journal.close_call(record)
 
     def _turn_away(self, request: ClientRequest, call_id: str, reply: Reply) -> bool:
@@ -210,8 +212,8 @@ class Handler:
         call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
         call.reasons.extend(identity.reasons)
         body = await self._read(call, head)
-        if self._governor is not None and self._governor.governs:
-            admitted = await self._governor.admit(call, body)
+        if self.governor is not None:
+            admitted = await self.governor.admit(call, body)
             if isinstance(admitted, Reply):
                 raise Refused(admitted)
             call.permit = admitted

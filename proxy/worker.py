@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 import structlog
 
+from policies.demand import Ledger
+from proxy.child import RELOAD
 from proxy.downstream.server import ClientServer
 from proxy.handler import Handler, Journal
 from proxy.outbox import Outbox
+from proxy.policing import Policing
 from proxy.providers import find_provider
 from proxy.settings import Listen, Settings
 from proxy.upstream.provider import Upstream
@@ -27,7 +30,11 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 
 
 async def run_worker(
-    settings: Settings, journal: Journal, stop: asyncio.Event, on_ready: Callable[[int], None]
+    settings: Settings,
+    journal: Journal,
+    stop: asyncio.Event,
+    on_ready: Callable[[int], None],
+    open_ledger: Callable[[], Ledger],
 ) -> None:
     """Serve calls until `stop` is set, then let those under way finish within the grace time.
 
@@ -36,15 +43,20 @@ async def run_worker(
         journal: where records go.
         stop: set by the signal handler of the process.
         on_ready: called with the port when calls are being taken.
+        open_ledger: makes the ledger of this worker, if there are policies.
 
     Raises:
         OSError: the data port cannot be bound.
+        CannotServeError: there are policies, and they cannot be read.
     """
     log = structlog.get_logger("worker")
     loop = asyncio.get_running_loop()
     outbox = Outbox(loop)
     upstreams = {p.name: Upstream(p, find_provider(p.kind), loop, outbox) for p in settings.providers}
     handler = Handler(upstreams, journal, settings)
+    policing = Policing(settings, handler, open_ledger)
+    policing.load(at_start=True)
+    loop.add_signal_handler(RELOAD, policing.load)
     server = ClientServer(handler.handle, handler.malformed, outbox)
     listening = _listen(settings.listen)
     port = int(listening.getsockname()[1])
@@ -64,6 +76,7 @@ async def run_worker(
         ticker.cancel()
         await server.shutdown(_LAST_WORDS_S)
         await handler.finished(_LAST_WORDS_S)
+        await policing.close()
         for upstream in upstreams.values():
             upstream.pool.close()
 

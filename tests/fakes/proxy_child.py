@@ -8,7 +8,7 @@ import uvloop
 
 from proxy.settings import Settings, from_json
 from proxy.worker import run_worker
-from tests.fakes.running_worker import MemoryJournal
+from tests.fakes.running_worker import MemoryJournal, ledger_of
 
 
 async def _live(settings: Settings) -> None:
@@ -24,7 +24,7 @@ async def _live(settings: Settings) -> None:
         sys.stdout.flush()
 
     loop.add_reader(sys.stdin, end)
-    await run_worker(settings, MemoryJournal(), stop, say)
+    await run_worker(settings, MemoryJournal(), stop, say, ledger_of(settings))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
 """A real worker on a free port, with a journal that keeps its records in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from policies.compiled import CompiledPolicies, to_json
+from policies.ledger.late_books import LateBooks
+from policies.ledger.leases import LeasedLedger
+from policies.ledger.sqlite_books import SqliteBooks
 from proxy.core.record import CallRecord, OpenRecord
+from proxy.policing import policies_file
 from proxy.settings import Listen, ProviderSettings, Settings, StoreSettings
 from proxy.worker import run_worker
 
@@ -63,23 +68,37 @@ class RunningWorker:
         return answer
 
 
+def ledger_of(settings: Settings) -> Callable[[], LeasedLedger]:
+    """What makes the ledger of a worker that is alone."""
+    books = LateBooks(lambda: SqliteBooks(settings.data_dir / "ledger.sqlite"))
+    return lambda: LeasedLedger(books, "worker-0")
+
+
 @asynccontextmanager
-async def running_worker(*providers: ProviderSettings, **more: object) -> AsyncIterator[RunningWorker]:
-    """A worker for these providers; `more` are fields of `Settings`."""
+async def running_worker(
+    *providers: ProviderSettings,
+    policies: CompiledPolicies | None = None,
+    data_dir: Path = Path("/nonexistent"),
+    **more: object,
+) -> AsyncIterator[RunningWorker]:
+    """A worker for these providers under these policies; `more` are fields of `Settings`."""
     settings = Settings(
         listen=Listen("127.0.0.1", 0),
         admin=Listen("127.0.0.1", 0),
         store=StoreSettings(url="http://127.0.0.1:1", user="", password=""),
-        data_dir=Path("/nonexistent"),
+        data_dir=data_dir,
         workers=1,
         providers=providers,
         shutdown_grace_s=0.2,
         **more,  # type: ignore[arg-type]
     )
+    if policies is not None:
+        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        policies_file(settings).write_bytes(to_json(policies))
     journal = MemoryJournal()
     stop = asyncio.Event()
     ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    task = asyncio.ensure_future(run_worker(settings, journal, stop, ready.set_result))
+    task = asyncio.ensure_future(run_worker(settings, journal, stop, ready.set_result, ledger_of(settings)))
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task

@@ -43,7 +43,6 @@ def test_calls_of_one_process_are_booked_together_and_apart_from_those_of_others
 def test_a_batch_that_comes_again_is_not_booked_again(tmp_path):
     books = SqliteBooks(tmp_path / "ledger.sqlite", durable=True)
     sink = LedgerSink(books)
-    sink.check()
 
     assert sink.deliver(batch(priced("w", usd()))) == {"calls": 1}
     assert sink.deliver(batch(priced("w", usd()))) == {"calls_again": 1}
@@ -64,7 +63,5 @@ def test_a_ledger_that_does_not_answer_is_tried_again(tmp_path):
 
     with pytest.raises(SinkUnavailableError):
         sink.deliver(batch(priced("w", usd())))
-    with pytest.raises(SinkUnavailableError):
-        sink.check()
     with pytest.raises(SinkUnavailableError):
         sink.forget("w")
