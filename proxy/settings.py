@@ -138,6 +138,25 @@ class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: tuple[WebhookSettings, ...] = ()
 
 
+class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where budgets and limits are counted."""
+
+    url: str | None = None
+    """`redis(s)://host:port/database`; None: a file in the data folder."""
+    user: str | None = None
+    password: str | None = None
+    tls_verify: bool = True
+    tls_ca_file: str | None = None
+    cluster: bool = False
+    name: str = "taximeter"
+    """What the keys in Redis begin with: the Taximeters of one name count together."""
+    timeout_s: float = 1.0
+
+    def __repr__(self) -> str:
+        """Without the password: settings end up in tracebacks."""
+        return f"LedgerSettings(url={self.url!r}, name={self.name!r})"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a process needs to know to start."""
 
@@ -172,12 +191,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_grace_s: float = 30.0
     sinks: SinkSettings = SinkSettings()
     semconv: str = "1.41"
+    ledger: LedgerSettings = LedgerSettings()
     price_files: tuple[str, ...] = ()
     policy_files: tuple[str, ...] = ()
     """Paths and globs, absolute; they are looked at anew whenever policies are loaded."""
     config_file: str | None = None
     admin_hosts: tuple[str, ...] = ()
     """Host names, besides `localhost` and IP addresses, under which the admin port answers."""
+    key_mode: Literal["passthrough", "virtual", "both"] = "passthrough"
+    """Which keys apps may send: their own provider keys, virtual ones, or either."""
+    key_pepper: str = ""
+    """What the hashes of virtual keys are keyed with, as hex."""
     sandbox: Listen | None = None
     """Where the sandbox provider listens; None when the supervisor starts none."""
 
@@ -190,6 +214,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def store_dir(self) -> Path:
         """Where the embedded store keeps its data."""
         return self.data_dir / "store"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's file, where `ledger.url` names no server."""
+        return self.data_dir / "ledger.sqlite"
 
     @property
     def run_dir(self) -> Path:

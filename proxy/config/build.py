@@ -12,7 +12,7 @@ from proxy.config.schema import Config, ProviderConfig, TlsConfig
 from proxy.config.sinks import SinksBuilder
 from proxy.config.values import SecretRef
 from proxy.providers.base import Provider
-from proxy.settings import Listen, ProviderSettings, Settings, SinkSettings, StoreSettings
+from proxy.settings import LedgerSettings, Listen, ProviderSettings, Settings, SinkSettings, StoreSettings
 
 BASE_URL_ENV = {"azure": "AZURE_OPENAI_ENDPOINT"}
 """Provider kinds without a base URL of their own, and the environment variable that names it by their SDK's custom."""
@@ -62,6 +62,7 @@ class Builder:
             shutdown_grace_s=config.shutdown_grace,
             sinks=self._sinks(),
             semconv=config.semconv,
+            ledger=self._ledger(),
             price_files=tuple(self._price_file(file, ("prices", index)) for index, file in enumerate(config.prices)),
             policy_files=tuple(str(self._path(file)) for file in config.policies),
             config_file=config_file,
@@ -182,6 +183,21 @@ class Builder:
             self._config.sinks, env=self._env, report=self._report, secret=self._secret, readable=self._readable
         )
         return builder.build()
+
+    def _ledger(self) -> LedgerSettings:
+        ledger = self._config.ledger
+        if ledger.url is None and ledger.model_fields_set - {"url"}:
+            self._report.add(("ledger",), "needs a url, such as redis://127.0.0.1:6379: without one it is a file")
+        return LedgerSettings(
+            url=ledger.url,
+            user=ledger.user,
+            password=self._secret(ledger.password, ("ledger", "password")),
+            tls_verify=ledger.tls.verify,
+            tls_ca_file=self._ca_file(ledger.tls, ("ledger", "tls", "ca_file")),
+            cluster=ledger.cluster,
+            name=ledger.name,
+            timeout_s=ledger.timeout,
+        )
 
     def _check_ports(self) -> None:
         config = self._config

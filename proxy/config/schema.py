@@ -25,6 +25,7 @@ HostName = Annotated[str, parsed(values.host_name)]
 FilePath = Annotated[str, Field(min_length=1)]
 HeaderName = Annotated[str, parsed(values.header_name)]
 HeaderValue = Annotated[values.SecretRef | str, parsed(values.header_value)]
+RedisUrl = Annotated[str, parsed(values.redis_url)]
 WebUrl = Annotated[values.SecretRef | str, parsed(values.web_url)]
 
 
@@ -167,6 +168,20 @@ class MetricsConfig(Section):
     """0 makes no metrics by team."""
 
 
+class LedgerConfig(Section):
+    """Where budgets and limits are counted: a Redis or Valkey of the operator's when `url` is there, else a file."""
+
+    url: RedisUrl | None = None
+    user: Annotated[str, Field(min_length=1)] | None = None
+    password: SecretReference | None = None
+    tls: TlsConfig = TlsConfig()
+    cluster: bool = False
+    """Whether `url` is a node of a Redis Cluster."""
+    name: Identifier = "taximeter"
+    """What its keys begin with: the Taximeters of one name count together."""
+    timeout: Seconds = 1.0
+
+
 class Config(Section):
     """The whole file."""
 
@@ -186,6 +201,7 @@ class Config(Section):
     metrics: MetricsConfig = MetricsConfig()
     prices: list[FilePath] = []
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
+    ledger: LedgerConfig = LedgerConfig()
     policies: list[FilePath] = ["policies/*.yaml"]
     """Policy files, or globs of them."""
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"

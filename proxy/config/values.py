@@ -25,6 +25,7 @@ _SAY_DURATION = "must be a duration such as 10s, 500ms or 5m, or a number of sec
 _SAY_SIZE = "must be a size such as 64KiB or 256MiB, or a number of bytes"
 _SAY_LISTEN = "must be an address to listen on, such as 127.0.0.1:8484"
 _SAY_WHOLE_URL = "must be a URL such as https://hooks.example.com/taximeter"
+_SAY_REDIS = "must be a URL such as redis://redis.example.com:6379/0"
 _SAY_REFERENCE = "a secret must not stand in this file; refer to it as env:NAME or file:PATH"
 
 
@@ -129,6 +130,26 @@ def base_url(raw: Any) -> str:
         raise ValueError("must not hold . or .. in its path")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme.lower()}://{shown}{f':{port}' if port is not None else ''}{parts.path.rstrip('/')}"
+
+
+def redis_url(raw: Any) -> str:
+    """`redis://host[:port][/database]`, `rediss://` with TLS -> the same with its port and database written out."""
+    if not isinstance(raw, str) or re.search(r"[\x00-\x20\x7f-\uffff\\]", raw):
+        raise ValueError(_SAY_REDIS)
+    try:
+        parts = urlsplit(raw)
+        port = parts.port
+    except ValueError:
+        raise ValueError("is no URL: its host or port is malformed") from None
+    if parts.scheme.lower() not in {"redis", "rediss"}:
+        raise ValueError("must begin with redis:// or, with TLS, rediss://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user or password; give them as ledger.user and ledger.password")
+    host, database = parts.hostname or "", parts.path.strip("/")
+    if not _is_host(host) or parts.query or parts.fragment or not re.fullmatch(r"[0-9]{0,4}", database):
+        raise ValueError(_SAY_REDIS)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme.lower()}://{shown}:{6379 if port is None else port}/{int(database or 0)}"
 
 
 def secret_ref(raw: Any) -> SecretRef:

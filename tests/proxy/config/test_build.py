@@ -234,3 +234,21 @@ def test_no_secret_shows_when_settings_are_printed(tmp_path):
 
 def test_the_kinds_of_the_test_are_those_asked_for():
     assert {kind.kind for kind in kinds()} == {"azure", "minimax", "openai"}
+
+
+def test_the_ledger_is_a_file_unless_a_redis_is_named(tmp_path):
+    ledger = load(tmp_path, None).ledger
+    assert (ledger.url, ledger.name) == (None, "taximeter")
+
+    (tmp_path / "secret").write_text("pw\n")
+    text = "ledger: {url: 'redis://r.example', user: me, password: 'file:secret', timeout: 250ms, name: acc}\n"
+    ledger = load(tmp_path, text).ledger
+
+    assert (ledger.url, ledger.user, ledger.password) == ("redis://r.example:6379/0", "me", "pw")
+    assert (ledger.timeout_s, ledger.name, ledger.cluster) == (0.25, "acc", False)
+    assert "pw" not in repr(ledger)
+
+
+def test_keys_of_a_redis_without_its_url_are_a_mistake(tmp_path):
+    (message,) = said(tmp_path, "ledger: {name: acc}\n")
+    assert message.startswith("taximeter.yaml:1: ledger: needs a url")

@@ -20,6 +20,7 @@ PARSERS = [
     values.header_name,
     values.header_value,
     values.web_url,
+    values.redis_url,
 ]
 
 raw_values = st.recursive(
@@ -196,3 +197,23 @@ def test_a_whole_url_keeps_its_path_and_query():
     for bad in ("", "h.example", "https://me:pw@h.example", "https://h.example/#x", "https://h.example/?a b", None):
         with pytest.raises(ValueError):
             values.web_url(bad)
+
+
+@pytest.mark.parametrize(
+    ("raw", "url"),
+    [
+        ("redis://r.example", "redis://r.example:6379/0"),
+        ("rediss://R.example:6380/3", "rediss://r.example:6380/3"),
+        ("redis://[::1]:7000/", "redis://[::1]:7000/0"),
+    ],
+)
+def test_a_redis_url_gets_its_port_and_database(raw, url):
+    assert values.redis_url(raw) == url
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "r.example:6379", "http://r.example", "redis://:pw@r.example", "redis://r/x", "redis://r?db=1", None]
+)
+def test_what_is_no_redis_url_is_refused(raw):
+    with pytest.raises(ValueError):
+        values.redis_url(raw)
