@@ -1,20 +1,16 @@
-"""What becomes of a decision once the ledger has answered: refusals in words, alerts, headers, and what to settle."""
+"""What becomes of a decision once the ledger has answered: refusals in words, alerts, headers."""
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 
 import msgspec
 
-from policies.bounds import exchanged, scaled
 from policies.compiled import Budget, Rule
 from policies.decision import Deny
-from policies.demand import MONEY_SCALE, Admitted, Demand, Level, Refused, is_currency, scale_of
+from policies.demand import Admitted, Demand, Level, Refused
 from policies.engine import ACTIONS_BY_NAME, Engine, thresholds_passed
 from policies.facts import CallFacts
 from policies.match import Bound
 from policies.wording import bounded, instant_text, number_text, rounded_text
-from proxy.core.money import Money
-from proxy.core.usage import Usage
 
 _NS = 10**9
 _UNAVAILABLE_RETRY_S = 5
@@ -111,54 +107,6 @@ def _act_after(
             if effect.alert:
                 alert = Alert(counter=level.counter, policy=rule.policy, at=passed.threshold.at, text=effect.alert)
                 alerts.append(alert)
-
-
-def amounts_used(demands: Sequence[Demand], usage: Usage, costs: Sequence[Money] | None) -> tuple[int | None, ...]:
-    """What a call that is over used, for `Ledger.settle`: one amount for each demand, None where nobody knows.
-
-    Args:
-        demands: Of the call's admission.
-        usage: Of all its attempts together.
-        costs: What its attempts cost; None when the cost of any is not known.
-    """
-    return tuple(_used(demand, usage, costs) for demand in demands)
-
-
-def _used(demand: Demand, usage: Usage, costs: Sequence[Money] | None) -> int | None:
-    unit = demand.unit
-    if unit == "calls":
-        return 1
-    if unit == "concurrent":
-        return 0
-    if is_currency(unit):
-        return None if costs is None else _money_used(demand, costs)
-    if unit in _TOKEN_UNITS:
-        counts = [getattr(usage, figure) for figure in _TOKEN_UNITS[unit]]
-        if None in counts and unit == "tokens":
-            return usage.total_tokens
-        return None if None in counts else sum(counts)
-    if usage.source == "none":
-        return None
-    return scaled(usage.units.get(unit, Decimal(0)), scale_of(unit))
-
-
-_TOKEN_UNITS: Mapping[str, tuple[str, ...]] = {
-    "tokens": ("input_tokens", "output_tokens"),
-    "input_tokens": ("input_tokens",),
-    "output_tokens": ("output_tokens",),
-}
-
-
-def _money_used(demand: Demand, costs: Sequence[Money]) -> int | None:
-    """Money of all attempts in the demand's currency, rounded up once; None for a currency that nobody foresaw."""
-    own = sum((cost.amount for cost in costs if cost.currency == demand.unit), Decimal(0))
-    others = {cost.currency for cost in costs} - {demand.unit}
-    if not others:
-        return scaled(own, MONEY_SCALE)
-    if others != {demand.bill} or demand.exchange is None:
-        return None
-    foreign = sum((cost.amount for cost in costs if cost.currency == demand.bill), Decimal(0))
-    return scaled(own, MONEY_SCALE) + exchanged(scaled(foreign, MONEY_SCALE), demand.exchange)
 
 
 def _name(demand: Demand) -> str:

@@ -85,7 +85,12 @@ def holds(condition: Condition, value: str) -> bool:
 
 def scope_of(call: CallFacts, per: Sequence[str]) -> str:
     """`team=search|user=jo`: the values that choose a counter, escaped so that no two scopes read alike."""
-    return "|".join(f"{field}={field_value(call, field).translate(_ESCAPES)}" for field in per)
+    return scope_text(per, [field_value(call, field) for field in per])
+
+
+def scope_text(per: Sequence[str], values: Sequence[str]) -> str:
+    """The scope of these values of these fields."""
+    return "|".join(f"{field}={value.translate(_ESCAPES)}" for field, value in zip(per, values, strict=True))
 
 
 class Matcher:

@@ -14,6 +14,7 @@ from typer.main import get_command
 COMMANDS = {
     "serve": "proxy.cli.serve",
     "check": "proxy.cli.check",
+    "policy": "proxy.cli.policy",
     "report": "proxy.cli.report",
     "sql": "proxy.cli.sql",
     "store": "proxy.cli.store",

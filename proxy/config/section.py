@@ -12,8 +12,8 @@ SAID = "taximeter"
 """Type of a validation error whose message is already worded for people."""
 
 
-def parsed(parse: Callable[[Any], Any]) -> PlainValidator:
-    """A validator whose ValueError is kept word for word."""
+def parsed(parse: Callable[[Any], Any], written_as: Any = Any) -> PlainValidator:
+    """A validator whose ValueError is kept word for word; `written_as` is the type of the raw value, for editors."""
 
     def validate(raw: Any) -> Any:
         try:
@@ -21,7 +21,7 @@ def parsed(parse: Callable[[Any], Any]) -> PlainValidator:
         except ValueError as error:
             raise PydanticCustomError(SAID, "{said}", {"said": str(error)}) from None
 
-    return PlainValidator(validate)
+    return PlainValidator(validate, json_schema_input_type=written_as)
 
 
 class Section(BaseModel):

@@ -19,7 +19,13 @@ from importlib.metadata import version
 import msgspec
 from genai_prices.data import providers as bundled_providers
 from genai_prices.types import (
+    ClauseContains,
+    ClauseEndsWith,
+    ClauseEquals,
+    ClauseOr,
+    ClauseStartsWith,
     ConditionalPrice,
+    MatchLogic,
     ModelInfo,
     ModelPrice,
     Provider,
@@ -125,6 +131,32 @@ class PriceLibrary:
                 self._remembered.clear()
             self._remembered[key] = found
         return next((price for price in found if price.effective(at_ns)), None)
+
+    def entries(self, kind: str, host: str) -> tuple[Price, ...]:
+        """Every entry for models at a host, each with the names that it is for as far as globs can say them.
+
+        Names that the library tells apart by regular expressions are not among them, but for the model's own.
+        """
+        provider = self._provider(kind, host)
+        if provider is None:
+            return ()
+        lenders = [self._by_id[one] for one in provider.fallback_model_providers or () if one in self._by_id]
+        found: list[Price] = []
+        taken: set[str] = set()
+        for model in (model for one in (provider, *lenders) for model in one.models):
+            told = dict.fromkeys((model.id.lower(), *globs_of(model.match)))
+            names = tuple(name for name in told if name not in taken and self._is_told(provider, name, model))
+            taken |= set(names)
+            try:
+                prices = compile_model(provider, model, release=self._release, kind=kind) if names else ()
+            except UnknownPriceKeyError:
+                continue
+            found += [msgspec.structs.replace(price, match=names) for price in prices]
+        return tuple(found)
+
+    def _is_told(self, provider: Provider, name: str, model: ModelInfo) -> bool:
+        """Whether a name means this model at a provider; of a glob nobody can ask, so it is taken for it."""
+        return "*" in name or provider.find_model(name, all_providers=self._providers) is model
 
     def _compile(self, kind: str, host: str, model: str) -> tuple[Price, ...]:
         provider = self._provider(kind, host)
@@ -292,6 +324,19 @@ def _caveats(model: ModelInfo, price: ModelPrice) -> list[str]:
 
 def _day_before(day: date | None) -> date:
     return _FIRST_DAY if day is None else day - timedelta(days=1)
+
+
+def globs_of(clause: MatchLogic) -> tuple[str, ...]:
+    """The names that a condition of the library holds for, as globs; what only an expression can say is left out."""
+    if isinstance(clause, ClauseOr):
+        return tuple(name for one in clause.or_ for name in globs_of(one))
+    if isinstance(clause, ClauseEquals):
+        return (clause.equals.lower(),)
+    if isinstance(clause, ClauseStartsWith):
+        return (f"{clause.starts_with.lower()}*",)
+    if isinstance(clause, ClauseEndsWith):
+        return (f"*{clause.ends_with.lower()}",)
+    return (f"*{clause.contains.lower()}*",) if isinstance(clause, ClauseContains) else ()
 
 
 def _midnight_ns(day: date | None) -> int | None:

@@ -1,20 +1,14 @@
 """The ledger's answers as apps, alerts and records get them."""
 
-from decimal import Decimal
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from policies.answers import after_admission, amounts_used, refusal
+from policies.answers import after_admission, refusal
 from policies.compiled import Budget, CompiledPolicies, Threshold, Window
 from policies.demand import Admitted, Demand, Level, Refused
 from policies.engine import CallFacts, Engine
 from policies.facts import Inputs
 from proxy.core.facts import RequestFacts
-from proxy.core.money import Money
 from proxy.core.record import Caller
-from proxy.core.usage import NO_USAGE, Usage
 
 USD = 10**9
 MINUTE_NS = 60 * 10**9
@@ -135,47 +129,3 @@ def test_what_an_observed_budget_would_have_refused_and_what_was_not_counted_is_
 
     told = after_admission(Engine(), CALL, [one, other], answer, 0)
     assert told.reasons == ("limit:rpm:uncounted", "budget:b:would_deny")
-
-
-USAGE = Usage(input_tokens=100, output_tokens=20, total_tokens=120, units={"images": Decimal(2)}, source="provider")
-
-
-@pytest.mark.parametrize(
-    ("unit", "usage", "amount"),
-    [
-        ("calls", NO_USAGE, 1),
-        ("concurrent", NO_USAGE, 0),
-        ("tokens", USAGE, 120),
-        ("tokens", Usage(total_tokens=77, source="provider"), 77),
-        ("tokens", NO_USAGE, None),
-        ("input_tokens", USAGE, 100),
-        ("output_tokens", USAGE, 20),
-        ("output_tokens", NO_USAGE, None),
-        ("images", USAGE, 2_000_000),
-        ("images", Usage(input_tokens=1, source="provider"), 0),
-        ("images", NO_USAGE, None),
-    ],
-)
-def test_each_demand_is_settled_in_its_own_unit(unit, usage, amount):
-    assert amounts_used([demand(unit=unit)], usage, None) == (amount,)
-
-
-def test_money_of_all_attempts_is_added_and_rounded_up_once():
-    costs = [Money(Decimal("0.0000000004"), "USD"), Money(Decimal("0.0000000005"), "USD")]
-
-    assert amounts_used([demand()], USAGE, costs) == (1,)
-    assert amounts_used([demand()], USAGE, None) == (None,)
-
-
-def test_money_in_another_currency_is_exchanged_or_not_known():
-    costs = [Money(Decimal(1), "CNY"), Money(Decimal(2), "USD")]
-
-    assert amounts_used([demand(bill="CNY", exchange=Decimal("0.14"))], USAGE, costs) == (2_140_000_000,)
-    assert amounts_used([demand()], USAGE, costs) == (None,)
-
-
-@given(st.lists(st.decimals(0, 100, places=12), max_size=5))
-def test_what_is_settled_is_never_less_than_what_was_spent(amounts):
-    (settled,) = amounts_used([demand()], USAGE, [Money(amount, "USD") for amount in amounts])
-
-    assert 0 <= settled - sum(amounts) * USD < 1

@@ -5,7 +5,13 @@ import genai_prices
 import pytest
 from genai_prices.data import providers
 from genai_prices.types import (
+    ClauseAnd,
+    ClauseContains,
+    ClauseEndsWith,
     ClauseEquals,
+    ClauseOr,
+    ClauseRegex,
+    ClauseStartsWith,
     ConditionalPrice,
     ModelInfo,
     ModelPrice,
@@ -22,7 +28,14 @@ from hypothesis import strategies as st
 from proxy.core.price import UnitRate
 from proxy.core.pricing import price_usage
 from proxy.core.usage import Usage
-from proxy.prices.library import LIBRARY_VERSION, MAX_REMEMBERED, PriceLibrary, UnknownPriceKeyError, compile_model
+from proxy.prices.library import (
+    LIBRARY_VERSION,
+    MAX_REMEMBERED,
+    PriceLibrary,
+    UnknownPriceKeyError,
+    compile_model,
+    globs_of,
+)
 
 D = Decimal
 
@@ -286,3 +299,45 @@ def test_what_is_remembered_is_bounded():
 
 def test_names_of_any_length_are_looked_up_in_no_time():
     assert LIBRARY.find("openai", "api.openai.com", "gpt-5" * 10_000, NOW_NS) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "host"),
+    [
+        ("openai", "api.openai.com"),
+        ("anthropic", "api.anthropic.com"),
+        ("gemini", "generativelanguage.googleapis.com"),
+        ("azure", "x.openai.azure.com"),
+        ("minimax", "api.minimax.io"),
+    ],
+)
+def test_entries_name_the_models_that_are_found_one_by_one(kind, host):
+    library = PriceLibrary()
+    entries = library.entries(kind, host)
+    names = {name for entry in entries for name in entry.match if "*" not in name}
+    found = {name: library.find(kind, host, name, NOW_NS) for name in names}
+
+    assert len(entries) > 5
+    assert {name for name, price in found.items() if price is None} == set()
+    listed = {(entry.id, name) for entry in entries for name in entry.match}
+    assert {(price.id, name) for name, price in found.items()} <= listed
+
+
+def test_a_host_that_nobody_knows_has_no_entries():
+    assert PriceLibrary().entries("nobody", "example.invalid") == ()
+
+
+@pytest.mark.parametrize(
+    ("clause", "globs"),
+    [
+        (ClauseEquals("GPT-5"), ("gpt-5",)),
+        (ClauseStartsWith("gpt-"), ("gpt-*",)),
+        (ClauseEndsWith("-mini"), ("*-mini",)),
+        (ClauseContains("mini"), ("*mini*",)),
+        (ClauseRegex("^gpt"), ()),
+        (ClauseAnd([ClauseEquals("a")]), ()),
+        (ClauseOr([ClauseEquals("a"), ClauseStartsWith("b")]), ("a", "b*")),
+    ],
+)
+def test_a_condition_of_the_library_is_told_in_globs(clause, globs):
+    assert globs_of(clause) == globs

@@ -1,0 +1,57 @@
+"""From settings to the policies in force: their files, and what the models of the configured providers cost.
+
+Only the supervisor and the command line come here: it reads YAML and holds the price library (0.15 s, 40 MB). What it
+gives goes to the workers as bytes (`policies.compiled.to_json`).
+"""
+
+from urllib.parse import urlsplit
+
+from policies.compiled import CompiledPolicies, ModelRate
+from policies.load import find_files, load_policies
+from policies.rates import Home, rates_of
+from proxy.prices.library import PriceLibrary
+from proxy.prices.load import load_book
+from proxy.providers import PROVIDERS
+from proxy.settings import ProviderSettings, Settings
+
+
+def governing(settings: Settings, *, now_ns: int, generation: int = 0) -> CompiledPolicies:
+    """The policies that the settings name, with the rates that their holds are made of.
+
+    Args:
+        settings: Of the proxy.
+        now_ns: Unix time; prices that ended before are left out.
+        generation: Number of this load.
+
+    Raises:
+        ConfigError: with every mistake of the policy files or of the price files.
+    """
+    files = find_files(settings.policy_files)
+    names = [provider.name for provider in settings.providers]
+    policies = load_policies(files, providers=names)  # reports mistakes before the prices are looked at
+    if not policies.budgets and not policies.limits:
+        return load_policies(files, providers=names, generation=generation)
+    return load_policies(files, providers=names, rates=provider_rates(settings, now_ns), generation=generation)
+
+
+def provider_rates(settings: Settings, now_ns: int) -> tuple[ModelRate, ...]:
+    """What models cost at the configured providers at the dearest.
+
+    Raises:
+        ConfigError: with every mistake of the price files.
+    """
+    book = load_book(settings.price_files, kinds=[kind.kind for kind in PROVIDERS])
+    library = PriceLibrary()
+    rates: list[ModelRate] = []
+    for provider in settings.providers:
+        home = home_of(provider)
+        rates += rates_of(home, [*reversed(book.layers), library.entries(home.kind, home.host)], now_ns)
+    return tuple(rates)
+
+
+def home_of(provider: ProviderSettings) -> Home:
+    """A configured provider, as far as prices go."""
+    host = (urlsplit(provider.base_url).hostname or "").lower()
+    currencies = next((kind.currencies for kind in PROVIDERS if kind.kind == provider.kind), {})
+    currency = provider.currency or currencies.get(host, "USD")
+    return Home(provider=provider.name, kind=provider.kind, host=host, currency=currency)
