@@ -15,6 +15,7 @@ from proxy.core.record import CallRecord, LossRecord
 from proxy.settings import Listen, Settings, StoreSettings
 from proxy.worker import run_worker
 from tests.fakes.raw_upstream import answers, raw_upstream
+from tests.fakes.running_worker import ledger_of
 from tests.fakes.settings import provider
 from tests.fakes.until import until
 
@@ -55,7 +56,7 @@ async def working(folder, upstream, on_full):
         providers=(provider("p", upstream.url),),
     )
     stop, ready = asyncio.Event(), loop.create_future()
-    task = asyncio.ensure_future(run_worker(settings, journal, stop, ready.set_result))
+    task = asyncio.ensure_future(run_worker(settings, journal, stop, ready.set_result, ledger_of(settings)))
     port = await ready
 
     async def call():
