@@ -188,8 +188,8 @@ _KILLED = "kill -9"
 FAULTS: tuple[Fault, ...] = (
     Fault("worker", f"{_KILLED} of a worker", OWN, _killed("worker-0", "worker-1"), share=1.5),
     Fault("recorder", f"{_KILLED} of the recorder", OWN, _killed("recorder-0")),
-    Fault("store", f"{_KILLED} of the embedded store", OWN, _killed("store-0")),
-    Fault("supervisor", f"{_KILLED} of the supervisor", OWN, _killed(SUPERVISOR), share=0.5),
+    Fault("store", f"{_KILLED} of the embedded store", OWN, _killed("store-0"), short=False),
+    Fault("supervisor", f"{_KILLED} of the supervisor", OWN, _killed(SUPERVISOR), share=0.5, short=False),
     Fault("restart", f"{_KILLED} of everything at once, as when a machine restarts", OWN, _killed(EVERYTHING)),
     Fault("sigterm", "SIGTERM under load, with open streams", OWN, _told_to_end, share=0.5),
     Fault("sigkill-in-shutdown", f"{_KILLED} of everything during a shutdown", OWN, _killed_while_it_ends, share=0.5),
@@ -246,7 +246,13 @@ FAULTS: tuple[Fault, ...] = (
         share=0.3,
         short=False,
     ),
-    Fault("applied-502", "502, though the store has applied the insert", RELAYED, _harmed("status_after", status=502)),
+    Fault(
+        "applied-502",
+        "502, though the store has applied the insert",
+        RELAYED,
+        _harmed("status_after", status=502),
+        short=False,
+    ),
     Fault("applied-no-answer", "no answer, though the store has applied the insert", RELAYED, _harmed("swallow")),
     Fault(
         "cut-insert", "the connection is cut in mid-insert, after 1 to 100,000 bytes", RELAYED, _harmed("cut_request")

@@ -1,4 +1,4 @@
-"""The short version of the fault suite: a round of each fault, with everything real. `make faults` is the long one.
+"""The short version of the fault suite: a round of most faults, with everything real. `make faults` is the long one.
 
 TAXIMETER_FAULT_SEED makes it another one; the seed stands in the output, and a data folder in which something went
 wrong stays where the failure says.
