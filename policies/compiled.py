@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from policies.demand import Enforce, Unavailable
+from policies.keys import KeySecret, Mode
 from proxy.core.price import Price
 
 Field = Literal[
@@ -181,6 +182,9 @@ class CompiledPolicies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()
     keys: dict[str, KeyRule] = {}
+    key_mode: Mode = "passthrough"
+    secrets: tuple[KeySecret, ...] = ()
+    """Of the keys; hashes."""
     rates: tuple[ModelRate, ...] = ()
 
 

@@ -66,6 +66,7 @@ class Call:
         "exchange",
         "facts",
         "interrupted",
+        "key",
         "method",
         "model_requested",
         "operation",
@@ -103,6 +104,8 @@ class Call:
         self.credential: bytes | None = None
         """The app's own key, to keep it out of the record."""
         self.billing = ""
+        self.key = ""
+        """Name of the virtual key; empty for a key of the app's own."""
         self.facts: RequestFacts = _NO_FACTS
         self.model_requested = ""
         """The model that the app asked for, in its body or its path."""

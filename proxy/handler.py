@@ -86,7 +86,7 @@ class Handler:
         settings: Settings,
     ) -> None:
         self.calls: set[Call] = set()
-        self.governor: "Governor | None" = None
+        self.governor: Governor | None = None
         """Asked before a call is forwarded; None where there are no policies."""
         self._places = Places(upstreams)
         self._journal = journal
@@ -211,6 +211,9 @@ class Handler:
         call.credential = identity.credential
         call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
         call.reasons.extend(identity.reasons)
+        if self.governor is not None and (turned_away := self.governor.identify(call)) is not None:
+            call.refusal_class = "auth"
+            raise Refused(turned_away)
         body = await self._read(call, head)
         if self.governor is not None:
             admitted = await self.governor.admit(call, body)

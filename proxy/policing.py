@@ -13,6 +13,7 @@ import structlog
 from policies.compiled import CompiledPolicies, from_json
 from policies.demand import Ledger
 from policies.engine import Engine
+from policies.keys import KeyRing
 from policies.settling import Settler
 from proxy.child import CannotServeError
 from proxy.governor import Governor
@@ -42,6 +43,7 @@ class Policing:
         self._handler = handler
         self._open_ledger = open_ledger
         self._currencies = {p.name: p.currency for p in settings.providers if p.currency}
+        self._pepper = bytes.fromhex(settings.key_pepper)
         self._log = structlog.get_logger("policies")
 
     def load(self, *, at_start: bool = False) -> None:
@@ -66,10 +68,11 @@ class Policing:
         if governor is None and not _has_rules(engine):
             return
         settler = Settler(policies.rates, host_currencies=_HOST_CURRENCIES, provider_currencies=self._currencies)
+        keys = KeyRing(policies.secrets, self._pepper, policies.key_mode)
         if governor is None:
-            self._handler.governor = Governor(engine, settler, self._open_ledger())
+            self._handler.governor = Governor(engine, settler, keys, self._open_ledger())
         else:
-            governor.install(engine, settler)
+            governor.install(engine, settler, keys)
         self._log.info("policies in force", generation=policies.generation, hash=policies.hash)
 
     async def close(self) -> None:
@@ -80,4 +83,4 @@ class Policing:
 
 def _has_rules(engine: Engine) -> bool:
     policies: CompiledPolicies = engine.policies
-    return bool(engine.matcher.rules or policies.keys)
+    return bool(engine.matcher.rules or policies.secrets) or policies.key_mode != "passthrough"

@@ -1,6 +1,6 @@
 """The supervisor's process: everything between `taximeter serve` and its children, in the order of a start.
 
-lock -> processes of a former start -> ports -> credentials -> children -> banner -> signals -> drain
+lock -> processes of a former start -> ports -> credentials -> policies -> children -> banner -> signals -> drain
 """
 
 import asyncio
@@ -10,11 +10,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
 
+from proxy.child import RELOAD
 from proxy.config.credentials import CredentialsError, make_private_dirs, with_new_credentials
+from proxy.policy_watch import PoliciesError, PolicyWatch, key_pepper
 from proxy.ports import PortsError, with_free_ports
 from proxy.providers import find_provider
 from proxy.runlock import LockedError, supervisor_lock, wait_for_orphans
@@ -54,15 +57,25 @@ async def serve(
         with supervisor_lock(settings.run_dir):
             await wait_for_orphans(settings.run_dir, at_most_s=settings.shutdown_grace_s + 2 * _SPARE_S)
             settings = with_new_credentials(with_free_ports(settings))
+            settings = msgspec.structs.replace(settings, key_pepper=key_pepper(settings))
             if demo:
                 settings = pointed_at_sandbox(settings)
             supervisor = _supervisor(settings, demo=demo)
-            _obey_signals(supervisor, stop, reload)
+            policies = PolicyWatch(settings, partial(supervisor.tell, "worker", RELOAD))
+            await asyncio.to_thread(policies.start)
+
+            def read_again() -> None:
+                policies.look_again()
+                reload()
+
+            _obey_signals(supervisor, stop, read_again)
+            watching = asyncio.create_task(policies.run())
             try:
                 if await _started(supervisor, stop):
                     announce(settings)
                     await supervisor.watch(stop)
             finally:
+                watching.cancel()
                 await supervisor.stop()
 
 
@@ -76,6 +89,7 @@ def settings_for(settings: Settings, role: str) -> Settings:
     """What a role is told: everything but the secrets that it has no use for."""
     store = settings.store
     if role != "worker":
+        settings = msgspec.structs.replace(settings, key_pepper="")
         providers = tuple(msgspec.structs.replace(provider, api_key=None) for provider in settings.providers)
         settings = msgspec.structs.replace(settings, providers=providers)
     if role not in {"recorder", "store"}:
@@ -149,6 +163,8 @@ def _explained() -> Iterator[None]:
         yield
     except (LockedError, CredentialsError, StartError) as error:
         raise ServeError(str(error)) from error
+    except PoliciesError as error:
+        raise ServeError(f"the policies have mistakes:\n{error}") from error
     except PortsError as error:
         raise ServeError(f"these addresses cannot be listened on:\n{error}") from error
     except OSError as error:

@@ -198,7 +198,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config_file: str | None = None
     admin_hosts: tuple[str, ...] = ()
     """Host names, besides `localhost` and IP addresses, under which the admin port answers."""
-    key_mode: Literal["passthrough", "virtual", "both"] = "passthrough"
+    key_mode: Literal["passthrough", "virtual", "both"] = "both"
     """Which keys apps may send: their own provider keys, virtual ones, or either."""
     key_pepper: str = ""
     """What the hashes of virtual keys are keyed with, as hex."""

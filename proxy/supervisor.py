@@ -133,6 +133,12 @@ class Supervisor:
         for stage in sorted({child.spec.stop_stage for child in self._children}):
             await asyncio.gather(*(self._end(child) for child in self._children if child.spec.stop_stage == stage))
 
+    def tell(self, role: str, number: signal.Signals) -> None:
+        """Send a signal to every process of a role."""
+        for child in self._children:
+            if child.spec.role == role and child.process is not None and child.process.returncode is None:
+                _signal(child.process, number)
+
     def hurry(self) -> None:
         """Shorten what is left of a stop: everybody is told again, and killed soon after."""
         self._hurry.set()

@@ -23,6 +23,7 @@ EMBEDDED_USER = "taximeter"
 _PROVIDER_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 _AUTO_WORKERS = 4
+_PEPPER = re.compile(r"[0-9a-fA-F]{64}")
 _EMBEDDED_ONLY = frozenset({"listen", "max_memory_bytes", "max_queries"})
 
 
@@ -66,6 +67,8 @@ class Builder:
             price_files=tuple(self._price_file(file, ("prices", index)) for index, file in enumerate(config.prices)),
             policy_files=tuple(str(self._path(file)) for file in config.policies),
             config_file=config_file,
+            key_mode=config.keys.mode,
+            key_pepper=self._pepper(),
         )
 
     def _providers(self, kinds: Mapping[str, Provider]) -> tuple[ProviderSettings, ...]:
@@ -219,6 +222,13 @@ class Builder:
         elif not os.access(nearest, os.W_OK | os.X_OK):
             self._report.add(("data_dir",), f"must be a folder that can be written to; {nearest} cannot")
         return path
+
+    def _pepper(self) -> str:
+        pepper = self._secret(self._config.keys.pepper, ("keys", "pepper")) or ""
+        if pepper and not _PEPPER.fullmatch(pepper):
+            self._report.add(("keys", "pepper"), "must be 64 hex digits, as `openssl rand -hex 32` makes them")
+            return ""
+        return pepper
 
     def _secret(self, ref: SecretRef | None, path: KeyPath) -> str | None:
         """The secret behind a reference. Neither it nor what may be it by mistake gets into a message."""

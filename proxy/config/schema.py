@@ -182,6 +182,15 @@ class LedgerConfig(Section):
     timeout: Seconds = 1.0
 
 
+class KeysConfig(Section):
+    """Virtual keys, which stand for the operator's own at the providers."""
+
+    mode: Literal["passthrough", "virtual", "both"] = "both"
+    """`passthrough`: apps send their own provider keys; `virtual`: only virtual ones are taken; `both`: either."""
+    pepper: SecretReference | None = None
+    """What their hashes are keyed with, 64 hex digits; else it is made at the first start."""
+
+
 class Config(Section):
     """The whole file."""
 
@@ -203,6 +212,7 @@ class Config(Section):
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
     ledger: LedgerConfig = LedgerConfig()
     policies: list[FilePath] = ["policies/*.yaml"]
+    keys: KeysConfig = KeysConfig()
     """Policy files, or globs of them."""
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"
     shutdown_grace: Seconds = 30.0

@@ -106,7 +106,7 @@ def test_everything_in_the_example_can_be_switched_on(tmp_path):
     text = re.sub(r"  (listen: 127.0.0.1:8486|max_memory_bytes.*|max_queries.*)\n", "", uncommented()).replace(
         "openai-compatible", "openai"
     )
-    settings = load(tmp_path, text, dict.fromkeys(names, "x" * 32))
+    settings = load(tmp_path, text, dict.fromkeys(names, "a" * 64))
     assert [p.name for p in settings.providers][-1] == "my-vllm"
     assert settings.store.url == "https://clickhouse.example.com:8443"
 
