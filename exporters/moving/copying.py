@@ -19,12 +19,13 @@ from exporters.clickhouse.sink import ClickHouseSink
 from exporters.moving.end import End
 from exporters.moving.errors import CopyError, UnavailableError
 from exporters.moving.result import CopyResult, DayResult
-from exporters.moving.rollups import check_rolled_up, copy_gone_days
+from exporters.moving.rollups import check_rolled_up, copy_gone_days, make_good
 from exporters.moving.rows import copy_day, days_of
 from exporters.moving.source import running_source
 from exporters.moving.tables import Rows, check_columns, read_tables
 from exporters.moving.verifying import check_day
 from exporters.recorder.ports import SinkUnavailableError
+from exporters.schema.migrate import SchemaError
 from exporters.store.folder import Folder, FolderInUseError, FolderLock
 from exporters.store.remote import asker, name_of, take_snapshot
 from exporters.store.snapshots import Snapshot
@@ -36,6 +37,7 @@ _SNAPSHOT = "copy"
 _LOCK_DIR = "store-copy"
 _FIRST_PAUSE_S = 0.2
 _MOST_PAUSE_S = 5.0
+_MOST_CONNECT_S = 10.0
 
 
 class Step(msgspec.Struct, kw_only=True):
@@ -82,7 +84,7 @@ def copy_store(settings: Settings, wish: Wish, tell: Tell) -> CopyResult:
         with _alone(settings), running_source(settings) as source:
             if source.url == wish.target.url:
                 raise CopyError(f"{source.url} is the embedded store itself: name the server that is to have the rows")
-            _prepare(settings, wish.target)
+            _prepare(settings, wish)
             return _passes(source, wish, tell)
     except CredentialsError as error:
         raise CopyError(str(error)) from error
@@ -96,7 +98,11 @@ def _passes(source: StoreSettings, wish: Wish, tell: Tell) -> CopyResult:
     got_through, deadline = -1, time.monotonic() + wish.patience_s
     while True:
         try:
-            with _snapshot(source) as snapshot, _client(source, None) as here, _client(wish.target, None) as there:
+            with (
+                _snapshot(source) as snapshot,
+                _client(source, None) as here,
+                _client(wish.target, wish.target.database) as there,
+            ):
                 source_end = End(here, snapshot.database, "the source")
                 target_end = End(there, wish.target.database, wish.target.url, token_mark=mark)
                 return _Pass(source_end, target_end, wish, step, tell).run(snapshot.at_ns)
@@ -132,6 +138,8 @@ class _Pass:
                 self._say(f"copy {table.name} {day}")
                 copy_day(self._source, self._target, table, day, self._moved)
         rollups: list[DayResult] = []
+        self._say("make sums good")
+        make_good(self._target, {day for one in days.values() for day in one}, cluster=self._wish.target.cluster)
         for rollup in tables.rollups:
             self._say(f"copy {rollup.name}")
             every_day = self._days(rollup.base, within=False)
@@ -168,13 +176,27 @@ class _Pass:
         self._tell(self._step)
 
 
-def _prepare(settings: Settings, target: StoreSettings) -> None:
-    """The tables of this version, as the recorder would make them. Raises CopyError."""
+def _prepare(settings: Settings, wish: Wish) -> None:
+    """The tables of this version, as the recorder would make them. Raises CopyError.
+
+    A server that cannot be reached is waited for only for a moment: its address may be wrong.
+    """
+    target = wish.target
+    deadline = time.monotonic() + min(_MOST_CONNECT_S, wish.patience_s)
     sink = ClickHouseSink(msgspec.structs.replace(settings, store=target))
     try:
-        sink.check()
-    except SinkUnavailableError as error:
-        raise CopyError(f"{target.url} cannot be made ready: {error}") from error
+        while True:
+            try:
+                sink.check()
+            except SinkUnavailableError as error:
+                answered = getattr(error.__cause__, "code", None) is not None or isinstance(
+                    error.__cause__, SchemaError
+                )
+                if answered or time.monotonic() >= deadline:
+                    raise CopyError(f"{target.url} cannot be made ready: {error}") from error
+                time.sleep(_FIRST_PAUSE_S)
+            else:
+                return
     finally:
         sink.close()
 

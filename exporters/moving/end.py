@@ -54,7 +54,7 @@ class End:
     def __init__(self, client: Client, database: str, name: str, *, token_mark: str = "") -> None:
         self.database = database
         self.name = name
-        self._client = client
+        self.client = client
         self._token_mark = token_mark
         known = client.server_settings
         self._pinned = {name: value for name, value in INSERT_SETTINGS.items() if not known or name in known}
@@ -70,8 +70,8 @@ class End:
 
     def insert(self, table: str, columns: Sequence[str], data: bytes, token: str) -> None:
         """Insert what `native` gave; the same token changes nothing a second time."""
-        with self._explained():
-            self._client.raw_insert(
+        with self.explained():
+            self.client.raw_insert(
                 f"{self.database}.{table}",
                 column_names=columns,
                 insert_block=data,
@@ -100,12 +100,13 @@ class End:
         if keys is not None:
             lines = b"".join(msgspec.json.encode(key) + b"\n" for key in keys)
             external = ExternalData(file_name="keys", data=lines, fmt="JSONCompactEachRow", structure=_KEY_TYPES)
-        with self._explained():
+        with self.explained():
             settings = {"log_comment": MARK}
-            return self._client.raw_query(sql, fmt=form, external_data=external, settings=settings)
+            return self.client.raw_query(sql, fmt=form, external_data=external, settings=settings)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """The errors of the client as ours: for who uses it directly."""
         try:
             yield
         except (DatabaseError, OperationalError) as error:

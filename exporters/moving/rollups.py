@@ -1,17 +1,23 @@
 """Sums per minute and day at the target.
 
-They are not copied: its own views make them of the rows as these arrive, so that a second run doubles nothing. Only
-where the source has sums of days whose rows it no longer keeps, the sums themselves are brought.
+They are not copied: its own views make them of the rows as these arrive, so that a second run doubles nothing. A server
+that is killed in the middle of an insert may keep its rows without their sums, and the next run finds the rows there:
+such days are made anew from the rows. Only where the source has sums of days whose rows it no longer keeps, the sums
+themselves are brought.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 from exporters.moving.end import End
 from exporters.moving.result import DayResult
 from exporters.moving.tables import Rollup, place
+from exporters.schema.rollups import complete, differing, distrust
 from exporters.store.remote import literal, name_of
 
+_TRIES = 5
+"""A day leaves the list of those to be made anew at a later look than the one that did it."""
+_COMPLETING_S = 600.0
 _UNROLLED = "unrolled_days"
 """Days whose sums are still being made, where there is such a table."""
 
@@ -43,9 +49,29 @@ def copy_gone_days(
     return results
 
 
+def make_good(target: End, days: Collection[date], *, cluster: str | None = None) -> None:
+    """Have the sums of these days made anew where they are not those of their rows. Raises UnavailableError, CopyError.
+
+    Args:
+        target: Where the rows are.
+        days: The days that were copied.
+        cluster: Name of the cluster that the tables are spread over; None: one server.
+    """
+    with target.explained():
+        if wrong := differing(target.client, days):
+            distrust(target.client, wrong)
+        for _ in range(_TRIES):
+            if not complete(target.client, _COMPLETING_S, cluster=cluster):
+                return
+
+
 def check_rolled_up(target: End, rollup: Rollup, days: Mapping[date, int]) -> list[DayResult]:
     """The views of the target have counted every row there once. Raises UnavailableError, CopyError."""
     unfinished = _unrolled(target)
+    with target.explained():
+        wrong = {
+            day for day, found in differing(target.client, days).items() if rollup.name in {one.table for one in found}
+        }
     sums = _counts(target, rollup)
     rows = {
         date.fromisoformat(day): int(count)
@@ -53,7 +79,8 @@ def check_rolled_up(target: End, rollup: Rollup, days: Mapping[date, int]) -> li
             f"SELECT toDate(started_at) AS day, toString(count()) FROM {place(target, rollup.base)} GROUP BY day"
         )
     }
-    return [_result(rollup, day, rows[day], sums.get(day, 0)) for day in days if day in rows and day not in unfinished]
+    judged = [day for day in days if day in rows and day not in unfinished]
+    return [_result(rollup, day, rows[day], sums.get(day, 0), differs=day in wrong) for day in judged]
 
 
 def _counts(end: End, rollup: Rollup, day: date | None = None) -> dict[date, int]:
@@ -73,8 +100,12 @@ def _unrolled(end: End) -> set[date]:
     return {date.fromisoformat(day) for (day,) in end.rows(f"SELECT DISTINCT day FROM {place(end, _UNROLLED)}")}
 
 
-def _result(rollup: Rollup, day: date, wanted: int, found: int) -> DayResult:
-    problems = () if wanted == found else (f"its sums stand for {found} rows and should for {wanted}",)
+def _result(rollup: Rollup, day: date, wanted: int, found: int, *, differs: bool = False) -> DayResult:
+    problems: tuple[str, ...] = ()
+    if wanted != found:
+        problems = (f"its sums stand for {found} rows and should for {wanted}",)
+    elif differs:
+        problems = ("its sums are not those of its rows",)
     return DayResult(
         table=rollup.name,
         day=day,

@@ -54,16 +54,17 @@ def running_source(settings: Settings) -> Iterator[StoreSettings]:
 
 
 def _answers_at(settings: Settings, folder: Folder) -> str | None:
-    """The address of the store that has the folder open; None when none has. Raises CopyError."""
+    """The address of the store that has the folder open, or will have it; None when none has. Raises CopyError."""
+    state = read_state(settings)
+    if state is not None and any(process["role"] == "store" for process in state.processes):
+        # Be it just being started again: opening the folder in its place would keep it from the recorder.
+        return state.store_url
     try:
         FolderLock(folder).release()
     except FolderInUseError as error:
-        state = read_state(settings)
         if settings.store.embedded:
             return settings.store.url
-        if state is None:
-            raise CopyError(f"{error}, and it cannot be told where it answers") from None
-        return state.store_url
+        raise CopyError(f"{error}, and it cannot be told where it answers") from None
     return None
 
 

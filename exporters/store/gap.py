@@ -1,12 +1,13 @@
 """What a restored backup is short of: calls that were delivered after it was taken, and where they still are."""
 
+import shutil
 import time
 from pathlib import Path
 
 import msgspec
 
 from exporters.journal.names import shipped_dir
-from exporters.journal.reader import instances, list_segments, read_segment
+from exporters.journal.reader import Segment, instances, list_segments, read_segment
 from exporters.store.remote import Ask, literal, name_of
 from proxy.core.record import CallRecord
 
@@ -23,6 +24,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     archived_segments: int = 0
     """In how many segments they are."""
     unreadable_segments: int = 0
+    folder: str = ""
+    """A data folder with nothing but a journal of these segments, to be shipped; empty when there are none."""
     waiting_segments: int = 0
     """Segments that no store has had yet: they are delivered as usual."""
     oldest_archived: str = ""
@@ -31,14 +34,17 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the archive goes back to the moment of the backup, so that nothing is missing for good."""
 
 
-def find_gap(ask: Ask, database: str, journal_dir: Path, at_ns: int) -> Gap:
+def find_gap(ask: Ask, database: str, journal_dir: Path, at_ns: int, *, collect_in: Path) -> Gap:
     """Compare the archive with a store that was restored. Raises what `ask` raises, and OSError.
+
+    Segments with missing calls are linked into a journal of their own: the archive is kept for a day only.
 
     Args:
         ask: Of the restored store.
         database: Ours.
         journal_dir: The journal, with the archive in it.
         at_ns: The moment of the backup, Unix time in nanoseconds.
+        collect_in: The data folder for the segments; made if there are any.
     """
     archive = shipped_dir(journal_dir)
     hours = sorted(path.name for path in archive.iterdir()) if archive.is_dir() else []
@@ -54,16 +60,31 @@ def find_gap(ask: Ask, database: str, journal_dir: Path, at_ns: int) -> Gap:
                     continue
                 ids = [record.call_id for record in records if isinstance(record, CallRecord)]
                 missing = len(ids) - _known(ask, database, ids)
-                calls += missing
-                segments += missing > 0
+                if missing:
+                    _link(segment, collect_in / "journal")
+                    calls += missing
+                    segments += 1
     return Gap(
         archived_calls=calls,
         archived_segments=segments,
         unreadable_segments=unreadable,
+        folder=str(collect_in) if segments else "",
         waiting_segments=sum(len(list_segments(journal_dir, name).sealed) for name in instances(journal_dir)),
         oldest_archived=hours[0] if hours else "",
         reaches_back=bool(hours) and hours[0] <= moment,
     )
+
+
+def _link(segment: Segment, journal_dir: Path) -> None:
+    place = journal_dir / segment.instance
+    place.mkdir(parents=True, mode=0o700, exist_ok=True)
+    target = place / segment.path.name
+    try:
+        target.hardlink_to(segment.path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        shutil.copyfile(segment.path, target)
 
 
 def _known(ask: Ask, database: str, ids: list[str]) -> int:

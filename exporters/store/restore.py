@@ -33,9 +33,10 @@ from exporters.store.folder import (
 )
 from exporters.store.gap import Gap, find_gap
 from exporters.store.manifest import BackupError, Manifest, Progress, check_files, read_manifest
-from exporters.store.remote import Ask, literal, name_of
+from exporters.store.remote import Ask, asker, literal, name_of
 from exporters.store.snapshots import LOG_DIR, log_folder
 from proxy.settings import Settings
+from proxy.store_http import StoreError as AnswerError
 
 _LOOK_AGAIN_S = 0.1
 _RESTART_S = 90.0
@@ -72,13 +73,17 @@ def restore_backup(settings: Settings, source: Path, *, force: bool, progress: P
         _check_place(folder, force=force)
         check_files(source, manifest, progress)
         folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        missing = settings.data_dir / time.strftime("missing-%Y%m%dT%H%M%SZ", time.gmtime())
         with _workshop(folder) as workshop:
-            gap = _restore_into(workshop, settings, source, manifest, progress)
+            gap = _restore_into(workshop, settings, source, manifest, (missing, progress))
             _check_place(folder, force=force)
             shutil.rmtree(folder.restored_dir, ignore_errors=True)
             os.sync()
             workshop.root.rename(folder.restored_dir)
         former, restarted = _put_in_place(folder, progress)
+    if restarted:
+        # Calls were delivered to the former data until the last moment.
+        gap = _gap_of_running(settings, manifest, missing)
     return Restored(manifest=manifest, gap=gap, former=str(former or ""), restarted=restarted)
 
 
@@ -117,8 +122,11 @@ def _workshop(folder: Folder) -> Iterator[Folder]:
         lock.release()
 
 
-def _restore_into(workshop: Folder, settings: Settings, source: Path, manifest: Manifest, progress: Progress) -> Gap:
+def _restore_into(
+    workshop: Folder, settings: Settings, source: Path, manifest: Manifest, manner: tuple[Path, Progress]
+) -> Gap:
     """Restore with an engine of our own and compare with the manifest; what is missing then."""
+    missing, progress = manner
     write_config(workshop, settings.store.max_memory_bytes or default_memory_bytes(), backup_dir=source)
     engine = open_engine(workshop)
     try:
@@ -131,7 +139,7 @@ def _restore_into(workshop: Folder, settings: Settings, source: Path, manifest: 
             progress("count", 0, 0)
             if wrong := differences(manifest.tables, database_figures(ask, database)):
                 raise BackupError(f"what was restored from {source} is not what was backed up: {'; '.join(wrong)}")
-            return find_gap(ask, database, settings.journal_dir, manifest.at_ns)
+            return find_gap(ask, database, settings.journal_dir, manifest.at_ns, collect_in=missing)
         finally:
             connection.close()
     finally:
@@ -193,6 +201,19 @@ def _restart(folder: Folder) -> None:
                 f"the backup lies in {folder.restored_dir} and is taken up at the next start of the store, but the "
                 f"running one (process {holder}) has not started again"
             )
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _gap_of_running(settings: Settings, manifest: Manifest, missing: Path) -> Gap:
+    """The same, asked of the store that has started again. Raises BackupError."""
+    deadline, ask = time.monotonic() + _RESTART_S, asker(settings.store)
+    while True:
+        try:
+            ask("SELECT 1")
+            return find_gap(ask, settings.store.database, settings.journal_dir, manifest.at_ns, collect_in=missing)
+        except (AnswerError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise BackupError(f"the backup is in place, but what it is short of cannot be told: {error}") from error
         time.sleep(_LOOK_AGAIN_S)
 
 

@@ -117,23 +117,16 @@ def restore(
     lines.append("the store was started again on it" if restored.restarted else "taximeter serve starts with it")
     if restored.former:
         lines.append(f"what was there before lies in {restored.former}: remove it when you are sure")
-    typer.echo("\n".join([*lines, *gap_lines(restored.gap, manifest.at, settings.journal_dir)]))
+    typer.echo("\n".join([*lines, *gap_lines(restored.gap, manifest.at)]))
 
 
-def gap_lines(gap: "Gap", at: str, journal_dir: Path) -> list[str]:
-    """What a restored store is short of, for people: each line says where it is and what to do.
-
-    Args:
-        gap: What was found.
-        at: The moment of the backup.
-        journal_dir: Of the data folder.
-    """
+def gap_lines(gap: "Gap", at: str) -> list[str]:
+    """What a store that was restored as of `at` is short of, for people: where it is, and what to do."""
     lines = []
     if gap.archived_calls:
         lines.append(
-            f"{gap.archived_calls:,} calls were delivered after that and are not in it; they lie in "
-            f"{gap.archived_segments:,} archived segments. Deliver them once more: "
-            f"taximeter journal ship {journal_dir / '.shipped'}"
+            f"{gap.archived_calls:,} calls were delivered after that and are not in it. Deliver their "
+            f"{gap.archived_segments:,} segments once more: taximeter journal ship {gap.folder}"
         )
     if not gap.reaches_back:
         since = f"goes back to {gap.oldest_archived} only" if gap.oldest_archived else "is empty"

@@ -15,6 +15,9 @@ import pytest
 from exporters.moving.copying import Wish, copy_store
 from exporters.moving.errors import CopyError
 from exporters.store.folder import Folder, FolderLock
+from proxy.config.credentials import make_private_dirs
+from proxy.runlock import supervisor_lock
+from proxy.runstate import RunState, write_state
 from tests.fakes.copying import outcome, start_copying
 from tests.fakes.embedded_store import EmbeddedStore
 from tests.fakes.filled_store import counted, fill, ready_store
@@ -37,6 +40,26 @@ def stores(tmp_path):
     yield pair
     for store in pair:
         store.stop()
+
+
+@pytest.fixture
+def supervised(stores):
+    """As if the source were a supervisor's: whoever finds it away knows that it comes back."""
+    settings = stores[0].settings
+    make_private_dirs(settings)
+    with supervisor_lock(settings.run_dir):
+        state = RunState(
+            pid=os.getpid(),
+            version="1",
+            started_at_s=0,
+            config_file=None,
+            listen=settings.listen,
+            admin=settings.admin,
+            store_url=settings.store.url,
+            processes=[{"role": "store", "state": "ready"}],
+        )
+        write_state(settings, state)
+        yield stores
 
 
 def copy(stores, **more):
@@ -100,7 +123,7 @@ def test_progress_says_how_far_it_is(stores):
 def test_a_target_that_is_not_there_or_refuses_is_told_in_a_sentence(stores):
     stores[1].stop()
     with pytest.raises(CopyError, match="cannot be made ready"):
-        copy(stores)
+        copy(stores, patience_s=0.3)
     stores[1].start()
     wrong = msgspec.structs.replace(stores[1].settings.store, password="wrong")
     with pytest.raises(CopyError, match=r"cannot be made ready: .*Authentication failed"):
@@ -143,8 +166,8 @@ def test_an_end_that_stays_away_is_given_up_and_the_next_run_goes_on(stores):
     assert everything(stores[1]) == (900,) * 4
 
 
-def test_kill_9_of_either_side_and_of_the_copy_at_any_moment_doubles_nothing(stores):
-    dice, source, target = random.Random(SEED), *stores
+def test_kill_9_of_either_side_and_of_the_copy_at_any_moment_doubles_nothing(supervised):
+    dice, source, target = random.Random(SEED), *supervised
     expected, victims = 900, []
     for number in range(ROUNDS):
         client = source.client()

@@ -1,3 +1,5 @@
+import os
+
 import msgspec
 import pytest
 
@@ -47,11 +49,33 @@ def test_the_one_that_still_runs_is_found_when_the_configuration_says_otherwise_
             raise AssertionError("nobody knows")
         with supervisor_lock(changed.run_dir):
             pid = int((changed.run_dir / "supervisor.lock").read_text())
-            write_state(changed, msgspec.structs.replace(state, pid=pid))
+            processes = [{"role": "store", "state": "ready"}]
+            write_state(changed, msgspec.structs.replace(state, pid=pid, processes=processes))
             with running_source(changed) as source:
                 assert asker(source)("SELECT 1") == [[1]]
     finally:
         store.stop()
+
+
+@pytest.mark.real
+def test_one_that_is_just_being_started_again_is_not_opened_in_its_place(tmp_path):
+    settings = with_new_credentials(EmbeddedStore(tmp_path).settings)
+    Folder(settings.store_dir).engine_dir.mkdir(parents=True)
+    with supervisor_lock(settings.run_dir):
+        state = RunState(
+            pid=os.getpid(),
+            version="1",
+            started_at_s=0,
+            config_file=None,
+            listen=settings.listen,
+            admin=settings.admin,
+            store_url="http://127.0.0.1:2",
+            processes=[{"role": "store", "state": "waiting"}],
+        )
+        write_state(settings, state)
+        with running_source(settings) as source:
+            assert source.url == "http://127.0.0.1:2"
+            FolderLock(Folder(settings.store_dir)).release()
 
 
 @pytest.mark.real

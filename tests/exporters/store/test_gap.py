@@ -1,11 +1,12 @@
 """What a restored store is short of, counted against the archive of delivered segments."""
 
+import shutil
 import time
 
 import pytest
 
 from exporters.journal.names import shipped_dir
-from exporters.journal.reader import add_segment
+from exporters.journal.reader import add_segment, instances, list_segments, read_segment
 from exporters.store.gap import find_gap
 from tests.fakes.records import call, call_id
 
@@ -35,7 +36,7 @@ def store_with(numbers):
 
 
 def gap(tmp_path, numbers):
-    return find_gap(store_with(numbers), "taximeter", tmp_path, int(AT_S * 1e9))
+    return find_gap(store_with(numbers), "taximeter", tmp_path, int(AT_S * 1e9), collect_in=tmp_path / "missing")
 
 
 def test_calls_that_are_archived_and_not_in_the_store_are_counted(tmp_path, archive):
@@ -46,11 +47,23 @@ def test_calls_that_are_archived_and_not_in_the_store_are_counted(tmp_path, arch
     found = gap(tmp_path, range(1, 14))
 
     assert (found.archived_calls, found.archived_segments, found.reaches_back) == (9, 3, True)
+    # They are put together as a journal, and stay when the archive goes.
+    shutil.rmtree(shipped_dir(tmp_path))
+    kept = [
+        record.call_id
+        for instance in instances(tmp_path / "missing" / "journal")
+        for segment in list_segments(tmp_path / "missing" / "journal", instance).sealed.values()
+        for record in read_segment(segment).records
+    ]
+    assert {call_id(number) for number in range(14, 23)} <= set(kept)
+    assert found.folder == str(tmp_path / "missing")
 
 
 def test_nothing_is_missing_from_a_store_that_has_all(tmp_path, archive):
     archive(range(1, 11), 0)
-    assert gap(tmp_path, range(1, 11)).archived_calls == 0
+    found = gap(tmp_path, range(1, 11))
+    assert (found.archived_calls, found.folder) == (0, "")
+    assert not (tmp_path / "missing").exists()
 
 
 def test_hours_well_before_the_backup_are_not_looked_at(tmp_path, archive):

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,8 +10,6 @@ from proxy.cli.store_moves import gap_lines
 from tests.fakes.embedded_store import embedded_store
 from tests.fakes.until import until
 from tests.fakes.whole import serving, taximeter
-
-JOURNAL = Path("data/journal")
 
 
 @pytest.mark.parametrize("command", ["backup", "restore", "copy"])
@@ -27,8 +24,8 @@ def test_every_command_explains_itself_with_examples(command):
     [
         (Gap(reaches_back=True, oldest_archived="x"), []),
         (
-            Gap(reaches_back=True, archived_calls=1200, archived_segments=3),
-            ["1,200 calls", "journal ship data/journal"],
+            Gap(reaches_back=True, archived_calls=1200, archived_segments=3, folder="data/missing"),
+            ["1,200 calls", "3 segments", "journal ship data/missing"],
         ),
         (Gap(oldest_archived="20261124T10"), ["goes back to 20261124T10 only", "between THEN and"]),
         (Gap(), ["is empty"]),
@@ -36,7 +33,7 @@ def test_every_command_explains_itself_with_examples(command):
     ],
 )
 def test_what_is_missing_is_said_with_what_to_do(gap, words):
-    lines = gap_lines(gap, "THEN", JOURNAL)
+    lines = gap_lines(gap, "THEN")
     assert all(word in "\n".join(lines) for word in words)
     assert bool(lines) == bool(words)
 
@@ -99,8 +96,14 @@ async def test_calls_go_on_while_a_running_taximeter_is_backed_up_and_restored(t
         assert status == 0, errors
         assert "the store was started again on it" in out
         assert "3 calls were delivered after that and are not in it" in out
+        missing = out.rpartition("journal ship ")[2].split()[0]
         await called(2)
         assert await rows_become(7)
+        # As it says: what was delivered after the backup is delivered once more, and nothing twice.
+        status, out, errors = await taximeter(tmp_path, "journal", "ship", missing, "--format", "json")
+        assert status == 0, errors
+        assert json.loads(out)["calls"] == 3
+        assert await rows_become(10)
 
 
 @pytest.mark.parametrize(
