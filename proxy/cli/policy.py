@@ -83,6 +83,7 @@ def check(
 
 
 @app.command(
+    "explain",
     help=help_text(
         "What would become of a call, which rules it falls under, what it would hold and why.\n\n"
         "The call is imagined, by the options, or a stored one, by its id. Nothing is sent, held or changed. What is "
@@ -90,9 +91,9 @@ def check(
         "taximeter policy explain --provider minimax --model MiniMax-M3 --team search --max-tokens 2000",
         'taximeter policy explain --provider openai --model gpt-5 --user jo --spent "budget:each|user=jo=4.99 USD"',
         "taximeter policy explain --call 019ac2f0c1d87bd00c5f7a3e4b1d2c90",
-    )
+    ),
 )
-def explain(  # noqa: PLR0913 - one parameter per option
+def explain_call(  # noqa: PLR0913 - one parameter per option
     *,
     call: Annotated[str | None, typer.Option("--call", metavar="ID", help="A stored call.")] = None,
     provider: Annotated[str, typer.Option(help="Configured provider.")] = "minimax",
@@ -124,40 +125,29 @@ def explain(  # noqa: PLR0913 - one parameter per option
     """Try a call and print what became of it."""
     # Imported here: see proxy.cli.
     from policies.cases import CallSection, call_facts
-    from policies.engine import Engine
-    from policies.explain import as_json
-    from policies.explain import explain as explained
-    from policies.trial import attempt
 
     settings = load_settings_or_fail(config, data_dir)
-    now_ns = _instant(at)
     if call is not None:
         facts, now_ns = _stored(running_settings_or_fail(config, data_dir), call)
     else:
-        facts = call_facts(
-            CallSection(
-                provider=provider,
-                model=model,
-                operation=operation,
-                dialect=dialect,
-                max_tokens=max_tokens,
-                body_bytes=body_bytes,
-                streaming=stream,
-                currency=_currency(settings, provider),
-                key=key,
-                team=team,
-                project=project,
-                user=user,
-                session=session,
-                tags=dict(_pair(one) for one in tag or []),
-            )
+        section = CallSection(
+            provider=provider,
+            model=model,
+            operation=operation,
+            dialect=dialect,
+            max_tokens=max_tokens,
+            body_bytes=body_bytes,
+            streaming=stream,
+            currency=_currency(settings, provider),
+            key=key,
+            team=team,
+            project=project,
+            user=user,
+            session=session,
+            tags=dict(_pair(one) for one in tag or []),
         )
-    engine = Engine(_compiled(settings, files, now_ns))
-    trial = attempt(engine, facts, now_ns, dict(_spent(one) for one in spent or []))
-    if answer_format is PageFormat.JSON:
-        typer.echo(json.dumps(as_json(engine, facts, trial, now_ns), indent=2))
-    else:
-        typer.echo(explained(engine, facts, trial, now_ns))
+        facts, now_ns = call_facts(section), _instant(at)
+    _try(_compiled(settings, files, now_ns), facts, now_ns, dict(_spent(one) for one in spent or []), answer_format)
 
 
 @app.command(
@@ -207,6 +197,22 @@ def schema() -> None:
     from policies.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _try(
+    compiled: "CompiledPolicies", facts: "CallFacts", now_ns: int, spent: dict[str, int], answer_format: PageFormat
+) -> None:
+    # Imported here: see proxy.cli.
+    from policies.engine import Engine
+    from policies.explain import as_json, explain
+    from policies.trial import attempt
+
+    engine = Engine(compiled)
+    trial = attempt(engine, facts, now_ns, spent)
+    if answer_format is PageFormat.JSON:
+        typer.echo(json.dumps(as_json(engine, facts, trial, now_ns), indent=2))
+    else:
+        typer.echo(explain(engine, facts, trial, now_ns))
 
 
 def _compiled(settings: "Settings", files: list[Path] | None, now_ns: int) -> "CompiledPolicies":

@@ -1,5 +1,7 @@
 """Decisions are values with their reasons."""
 
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -30,9 +32,7 @@ RATE = ModelRate(
 )
 
 
-def call(
-    provider="minimax", model="MiniMax-M3", key="", billable=True, inputs=TEXT, output=500, **more
-):
+def call(provider="minimax", model="MiniMax-M3", key="", billable=True, inputs=TEXT, output=500, **more):
     return CallFacts(
         provider=provider,
         operation="chat",
@@ -223,3 +223,10 @@ def test_a_decision_depends_on_nothing_that_was_decided_before():
     assert warm.decide(call(), NOW_NS) == engine(
         budget(per=("team",)), budget("total", window=Window(shape="total"))
     ).decide(call(), NOW_NS)
+
+
+def test_a_worker_that_decides_holds_neither_schema_nor_price_library():
+    heavy = "pydantic yaml genai_prices typer"
+    code = f"import sys, policies.engine, policies.answers, policies.inputs; print([m for m in '{heavy}'.split() if m in sys.modules])"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
