@@ -28,6 +28,12 @@ def explain(engine: Engine, call: CallFacts, trial: Trial, now_ns: int) -> str:
         if demand is not None:
             until = f", empty again at {instant_text(demand.ends_at_ns)}" if demand.ends_at_ns else ""
             lines.append(f"    holds {amount_text(demand.amount, demand.unit)} in {demand.counter}{until}")
+            if rule.assume_output_tokens is not None and demand.unit not in {"calls", "concurrent"}:
+                rate = engine.rates.find(call.provider, call.request.model, call.operation, now_ns)
+                tokens = token_bound(call, rate, rule.assume_output_tokens)
+                lines.append(
+                    f"    for {_count(tokens.input)} of input and {_count(tokens.output)} of output ({tokens.how})"
+                )
     if trial.missed:
         lines += ["", "Rules that it does not fall under:"]
         lines += [f"  {one.rule.policy}: {one.why}  [{one.rule.place}]" for one in trial.missed[:_MAX_MISSED]]

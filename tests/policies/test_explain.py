@@ -69,3 +69,21 @@ def test_programs_get_the_same():
     assert shown["bound"] == {"input_tokens": 2000, "output_tokens": 1000, "how": "input=bytes output=max_tokens"}
     assert shown["draws"][0]["amount"] == "3000 tokens"
     assert as_json(ENGINE, CALL, tried(0), 0)["decision"] == "allow"
+
+
+def test_a_rule_that_assumes_an_output_says_so():
+    rule = Budget(
+        name="b",
+        policy="budget:b",
+        unit="tokens",
+        limit=10_000,
+        window=Window(shape="total"),
+        assume_output_tokens=500,
+    )
+    engine = Engine(CompiledPolicies(budgets=(rule,)))
+    call = CallFacts(
+        provider="p", operation="chat", inputs=Inputs(text_bytes=976), request=RequestFacts(model="m"), caller=Caller()
+    )
+    page = explain(engine, call, attempt(engine, call, 0, {}), 0)
+
+    assert "    for 2000 tokens of input and 500 tokens of output (input=bytes output=assumed)" in page
