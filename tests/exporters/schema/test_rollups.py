@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -303,6 +304,17 @@ def test_on_a_cluster_sums_are_taken_out_of_every_shard():
         "ALTER TABLE calls_by_minute_local ON CLUSTER `four` "
         "DELETE IN PARTITION '2026-11-01' WHERE toDate(minute) = '2026-11-01'"
     )
+
+
+def test_the_queries_of_the_documentation_run(client):
+    migrate(client)
+    insert(client, [row(number, started_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}") for number in range(30)], "rows")
+    page = (Path(__file__).parents[3] / "docs" / "tables.md").read_text()
+    (block,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    queries = [text for text in block.split(";\n") if text.strip()]
+    assert len(queries) == 2
+    for query in queries:
+        assert client.query(query).result_rows
 
 
 def test_a_database_without_roll_ups_says_so(client):
