@@ -25,6 +25,8 @@ from proxy.core.record import Caller, CallRecord, Draw
 from proxy.replies import Reply
 
 _RECORDED_KIND = "budget"
+_WORTH_WAITING_S = 60
+"""A refusal that lasts longer is final for the call; SDKs wait no longer than that either."""
 _UNKNOWN_KEY = Reply(
     status=401, code="unknown_key", message="this virtual key is not known; it may have been revoked or have expired"
 )
@@ -163,8 +165,11 @@ class Governor:
     def _refused(self, call: Call, decision: Deny) -> Reply:
         call.refusal_class = _CLASSES.get(decision.status, "permission")
         retry = decision.retry_after_s
-        headers = (("retry-after", str(retry)),) if retry is not None else ()
-        return Reply(status=decision.status, code=decision.code, message=decision.message, headers=headers)
+        headers = [("retry-after", str(retry))] if retry is not None else []
+        if retry is None or retry > _WORTH_WAITING_S:
+            # The official SDKs would try twice more within seconds.
+            headers.append(("x-should-retry", "false"))
+        return Reply(status=decision.status, code=decision.code, message=decision.message, headers=tuple(headers))
 
 
 def _draws(demands: Sequence[Demand]) -> tuple[Draw, ...]:

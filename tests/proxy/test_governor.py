@@ -79,6 +79,7 @@ async def test_a_call_that_does_not_fit_is_refused_before_it_is_forwarded(data_d
 
     assert refused.startswith(b"HTTP/1.1 429")
     assert b"x-taximeter-error: budget_exceeded" in refused
+    assert b"x-should-retry: false" in refused
     assert b"budget b" in refused.partition(b"\r\n\r\n")[2]
     assert passed.startswith(b"HTTP/1.1 200")
     assert len(upstream.requests) == 1
@@ -111,6 +112,7 @@ async def test_a_rate_limit_says_when_to_come_again_in_the_dialects_envelope(dat
     head, _, body = refused.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 429")
     assert b"\r\nretry-after: 60\r\n" in head
+    assert b"x-should-retry" not in head
     assert json.loads(body)["error"]["message"].startswith("Taximeter: limit rpm")
 
 
