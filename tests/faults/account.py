@@ -149,7 +149,8 @@ def account(
     _weigh(made, owed, told, unwritten)
     made.wrong += [f"the provider was asked {count} times for call {n}" for n, count in asked.items() if count > 1]
     made.doubled = _doubled(known)
-    made.lost += _attempts_missing(known)
+    # Attempts go to the store before their calls: a line may be destroyed when its attempts are there already.
+    made.lost += _attempts_missing(known, {call.call_id for call in seen if call.number in told.destroyed})
     return made
 
 
@@ -213,11 +214,13 @@ def _doubled(known: Known) -> int:
     return calls + len(known.attempts) - len(attempts) + sum(sums)
 
 
-def _attempts_missing(known: Known) -> int:
+def _attempts_missing(known: Known, destroyed: set[str]) -> int:
     """Attempts that calls say they have and that have no row, and calls that a table of sums does not know."""
     attempts = Counter(call_id for call_id, _ in set(known.attempts))
     calls = {row.call_id: row.attempt for row in known.calls}
     missing = sum(max(0, count - attempts[call_id]) for call_id, count in calls.items())
-    astray = sum(count for call_id, count in attempts.items() if calls.get(call_id, 0) < count)
+    astray = sum(
+        count for call_id, count in attempts.items() if calls.get(call_id, 0) < count and call_id not in destroyed
+    )
     sums = [max(0, len(calls) - summed) for summed in known.rollups.values()]
     return missing + astray + sum(sums)

@@ -126,6 +126,12 @@ def test_only_the_calls_that_were_destroyed_may_be_absent():
     assert (made.told, made.lost) == (1, 1)
 
 
+def test_a_call_that_was_destroyed_may_leave_its_attempts_behind_and_no_other():
+    store = known(row(2), attempts=[("id-1", 1), ("id-2", 1)])
+    assert told([seen(1), seen(2)], store, told=Told(destroyed=frozenset({1}))).holds
+    assert not told([seen(2)], store, told=Told(destroyed=frozenset({1}))).holds
+
+
 def test_a_request_that_reached_the_provider_twice_is_wrong():
     assert not told([seen(1)], known(row(1)), asked={1: 2}).holds
 
