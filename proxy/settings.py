@@ -138,6 +138,75 @@ class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: tuple[WebhookSettings, ...] = ()
 
 
+class HookChannel(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):
+    """Alerts as signed JSON."""
+
+    name: str
+    hook_url: str
+    secret: str
+    """What the messages are signed with."""
+    severity: Literal["info", "warning", "critical"] = "warning"
+    """The mildest that it gets."""
+    timeout_s: float = 15.0
+    tls_ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Without URL and secret: settings end up in tracebacks."""
+        return f"HookChannel(name={self.name!r}, severity={self.severity!r})"
+
+
+class SlackChannel(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="slack"):
+    """Alerts as an incoming webhook of Slack takes them."""
+
+    name: str
+    hook_url: str
+    """Whole; its path is the key."""
+    severity: Literal["info", "warning", "critical"] = "warning"
+    timeout_s: float = 15.0
+    tls_ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the URL, as above."""
+        return f"SlackChannel(name={self.name!r}, severity={self.severity!r})"
+
+
+class EmailChannel(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="email"):
+    """Alerts by email."""
+
+    name: str
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"]
+    """`starttls` refuses to go on with a server that offers none."""
+    sender: str
+    recipients: tuple[str, ...]
+    user: str | None = None
+    password: str | None = None
+    severity: Literal["info", "warning", "critical"] = "warning"
+    timeout_s: float = 15.0
+    tls_ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the password, as above."""
+        return f"EmailChannel(name={self.name!r}, host={self.host!r}, severity={self.severity!r})"
+
+
+AlertChannel = HookChannel | SlackChannel | EmailChannel
+
+
+class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears of what is the matter."""
+
+    channels: tuple[AlertChannel, ...] = ()
+    """None: nobody, and nothing is looked for."""
+    group_s: float = 10.0
+    """How long a first alert waits for others to go with it."""
+    repeat_s: float | None = 43200.0
+    """After how long one that lasts is told again; None: never."""
+    link: str = ""
+    """Where people look: the address of the admin port from outside, or of a dashboard."""
+
+
 class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where budgets and limits are counted."""
 
@@ -190,6 +259,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Likewise for teams; 0 makes no metrics by team."""
     shutdown_grace_s: float = 30.0
     sinks: SinkSettings = SinkSettings()
+    alerts: AlertSettings = AlertSettings()
     semconv: str = "1.41"
     ledger: LedgerSettings = LedgerSettings()
     price_files: tuple[str, ...] = ()
