@@ -1,8 +1,8 @@
 """The sink that books what calls have used.
 
 What: for every call that draws on a budget, what it has used by its priced record is added to the counter, and what its
-worker had set aside is taken off that worker's lease, in one step. A batch is booked once, by its token. So a counter
-has spent exactly what the rows of the store say, whatever was killed in between.
+worker had set aside is taken off that worker's lease, in one step. A segment of a journal is booked once, by its
+number. So a counter has spent exactly what the rows of the store say, whatever was killed in between.
 
 Config: none of its own; it is there where policies are, and books into the ledger that they name.
 
@@ -12,11 +12,10 @@ Source: design.md, "The ledger: why a cap holds"; `policies/ledger/books.py`, in
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 
 from exporters.recorder.ports import Batch, SinkUnavailableError
-from policies.ledger.books import Books, BooksUnavailableError, Posting
+from policies.ledger.books import Books, BooksUnavailableError, Page, Posting
 from policies.spent import spent
 
 
@@ -33,15 +32,15 @@ class LedgerSink:
 
     def deliver(self, batch: Batch) -> Mapping[str, int]:
         """Book a batch; gives how many calls drew on budgets. Raises SinkUnavailableError."""
-        postings = postings_of(batch)
-        if not postings:
+        pages = pages_of(batch)
+        if not pages:
             return {}
         try:
-            is_new = self._books.post(batch.token, postings, time.time_ns())
+            new = self._books.post(pages, time.time_ns())
         except BooksUnavailableError as error:
             raise SinkUnavailableError(str(error)) from error
         drawing = sum(bool(priced.call.draws) for priced in batch.calls)
-        return {"calls": drawing} if is_new else {"calls_again": drawing}
+        return {"calls": drawing} if new else {"calls_again": drawing}
 
     def forget(self, instance: str) -> None:
         """A process is gone, and all of its journal is booked: its leases are free. Raises SinkUnavailableError."""
@@ -55,16 +54,24 @@ class LedgerSink:
         self._books.close()
 
 
-def postings_of(batch: Batch) -> tuple[Posting, ...]:
-    """What the calls of a batch have used: one posting for each process and counter, in the order of their names."""
-    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+def pages_of(batch: Batch) -> tuple[Page, ...]:
+    """What the calls of a batch have used: a page for each segment, in the order of their instances and numbers."""
+    pages: dict[tuple[str, int], dict[tuple[str, str], list[int]]] = {}
     for priced in batch.calls:
         call = priced.call
         for draw in call.draws:
-            amounts = sums[priced.instance, draw.counter, draw.unit]
+            sums = pages.setdefault((priced.instance, priced.segment), {})
+            amounts = sums.setdefault((draw.counter, draw.unit), [0, 0])
             amounts[0] += spent(draw, call.attempts, priced.prices, billable=call.billable)
             amounts[1] += draw.held if draw.set_aside is None else draw.set_aside
     return tuple(
-        Posting(instance=instance, counter=counter, unit=unit, spent=used, set_aside=set_aside)
-        for (instance, counter, unit), (used, set_aside) in sorted(sums.items())
+        Page(
+            instance,
+            segment,
+            tuple(
+                Posting(counter=counter, unit=unit, spent=used, set_aside=set_aside)
+                for (counter, unit), (used, set_aside) in sorted(sums.items())
+            ),
+        )
+        for (instance, segment), sums in sorted(pages.items())
     )

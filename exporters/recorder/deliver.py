@@ -1,4 +1,4 @@
-"""Takes one sink along the journal: makes parcels of segments, prices their calls, hands them over, moves the cursors.
+"""Takes one sink along the journal: makes parcels of segments, hands their calls over, moves the cursors.
 
 An INSERT costs a store 25 to 55 ms of its processor however few rows it has, so what waits goes together: segments of
 all instances, up to a size. The order is what makes it exact: the parcel is noted, the sink gets it, then the cursors
@@ -16,12 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from exporters.journal.reader import Segment, list_segments, read_segment
-from exporters.recorder.ports import Batch, PricedCall, Pricer, Sink
+from exporters.journal.reader import Segment, list_segments
+from exporters.recorder.ports import Batch, PricedCall, Sink
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
-from proxy.core.money import Money
-from proxy.core.pricing import Priced
-from proxy.core.record import AttemptRecord, CallRecord
 
 MAX_PARCEL_BYTES = 8 * 1024 * 1024
 """Of the segments together, unless one alone is larger: some 5,000 calls, for which 60 MB of memory are needed."""
@@ -64,11 +62,11 @@ class Parcel(msgspec.Struct, frozen=True):
 class Delivery:
     """One sink on its way along the journal."""
 
-    def __init__(self, sink: Sink, pricer: Pricer, state: State, journal_dir: Path) -> None:
+    def __init__(self, sink: Sink, segments: PricedSegments, state: State, journal_dir: Path) -> None:
         self.sink = sink
         self.cursors = state.cursors(sink.name)
         """Instance -> number of the last segment that the sink has."""
-        self._pricer = pricer
+        self._segments = segments
         self._state = state
         self._journal_dir = journal_dir
         self._under_way = state.parcel(sink.name)
@@ -106,17 +104,12 @@ class Delivery:
         calls: list[PricedCall] = []
         for segment in parcel.segments:
             try:
-                content = read_segment(segment)
+                found = self._segments.get(segment, self.sink.name)
             except FileNotFoundError:
                 counts["segments_gone"] += 1
                 continue
-            # Read as whole once and damaged since: nobody else would ever say that these did not arrive.
-            counts["unreadable_lines"] += len(content.bad) + content.missing
-            calls += (
-                self._priced(record, segment.instance, counts)
-                for record in content.records
-                if isinstance(record, CallRecord)
-            )
+            counts.update(found.counts)
+            calls += found.calls
         if calls:
             first = parcel.segments[0]
             batch = Batch(instance=first.instance, number=first.number, token=parcel.token, calls=calls)
@@ -163,27 +156,6 @@ class Delivery:
     def _move(self, cursors: dict[str, int], counts: Counter[str]) -> None:
         self._state.commit_delivered(self.sink.name, cursors, +counts)
         self.cursors.update(cursors)
-
-    def _priced(self, call: CallRecord, instance: str, counts: Counter[str]) -> PricedCall:
-        return PricedCall(call, tuple(self._price(attempt, call, counts) for attempt in call.attempts), instance)
-
-    def _price(self, attempt: AttemptRecord, call: CallRecord, counts: Counter[str]) -> Priced:
-        try:
-            priced = self._pricer.price(attempt, call)
-        except Exception:  # noqa: BLE001 - whatever a price list does wrong, the call is recorded, as unpriced
-            counts["pricing_failed"] += 1
-            priced = Priced(amount=None, currency="", reasons=("pricing_failed",))
-        else:
-            if priced.amount is None and attempt.held_cost is None and attempt.usage.source != "none":
-                counts["unpriced"] += 1
-        return priced if priced.amount is not None or attempt.held_cost is None else _as_held(priced, attempt.held_cost)
-
-
-def _as_held(priced: Priced, held: Money) -> Priced:
-    """The cost of an interrupted attempt whose usage cannot be priced: what was reserved for it."""
-    return msgspec.structs.replace(
-        priced, amount=held.amount, currency=held.currency, estimated=True, reasons=(*priced.reasons, "held")
-    )
 
 
 def _together(ahead: Iterable[Waiting]) -> list[Waiting]:

@@ -24,6 +24,8 @@ class PricedCall(msgspec.Struct, frozen=True):
     """One for each of `call.attempts`."""
     instance: str = ""
     """The process that served it: the journal that its record stood in."""
+    segment: int = 0
+    """Number of the segment of that journal."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,15 @@ in memory, and borrows again when it runs low. Invariants, kept by every impleme
 1. Of a hard counter `spent + leases <= allowed` after every borrowing, so that no number of workers passes a cap.
 2. All wants of a borrowing are met, or nothing is borrowed.
 3. What a call used is posted once, by the recorder, from the journal: `spent` grows by what it used and the worker's
-   lease shrinks by what the worker had set aside for it, in the same step. A batch is known by its token.
+   lease shrinks by what the worker had set aside for it, in the same step. The segments of a journal are posted in
+   their order, and the last one is remembered: it is what makes a posting happen once.
 4. The lease of a process that is gone is freed when its journal has been posted to the end, not before: what it had
    under way is on the books by then.
+5. What a window leaves to the one after it (a carry-over, or the older buckets of a rolling window) stays true: a call
+   that comes late to the older one finds no more room there than the newer one can do without.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,7 +23,11 @@ from policies.demand import Demand
 
 
 class BooksUnavailableError(Exception):
-    """The books cannot be reached or do not answer. Nothing is known to have changed."""
+    """The books cannot be reached or do not answer. What was asked for may or may not have been done."""
+
+
+class BooksLostError(BooksUnavailableError):
+    """The books are not those that were here before: they have lost what was in them. The message says what to do."""
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -36,16 +43,24 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     counter: str
     lease: int
-    """Of the process that asked: held by its calls, used by them and not yet posted, or free."""
+    """Of the process that asked: held by its calls, used by them and not yet posted, or free. Of a bucket: what was
+    lent just now."""
     posted: int
     """Of the process that asked: everything that was ever taken off its lease by postings."""
     spent: int
+    """Of a bucket: how much of its capacity is gone, what was lent to the process that asked included."""
     leased: int
     """Of all processes."""
     allowed: int
-    """Grace, top-ups and carry-over included."""
+    """Grace, top-ups and carry-over included. In a glance: as at the last borrowing of anybody."""
     room: int
-    """What could still be borrowed; negative when more is spent than is allowed."""
+    """What could still be borrowed; negative when more is spent than is allowed. In a glance without what older buckets
+    of a rolling window take up."""
+    reclaimable: int = 0
+    """What other processes have on lease of what counts towards the limit."""
+    older_spent: int = 0
+    """Spent in the older buckets of a rolling window; 0 in a glance."""
+    older_leased: int = 0
     frees_at_ns: int | None = None
     """When what was needed may fit, where it does not now; None: nobody knows."""
 
@@ -61,21 +76,33 @@ class Borrowed(msgspec.Struct, frozen=True):
 class Glance(msgspec.Struct, frozen=True):
     """What changed around the leases of a process."""
 
+    at: int
+    """Where the next glance goes on."""
     standings: tuple[Standing, ...]
+    """Of counters that changed and that the process has a lease of; buckets are not among them."""
     wanted: frozenset[str]
-    """Counters that another process could not borrow from while this one has a lease of them."""
+    """Changed counters that another process could not borrow from."""
 
 
 class Posting(msgspec.Struct, frozen=True):
-    """What the calls of one process used of one counter, as the journal has it."""
+    """What some calls of one process used of one counter, as the journal has it."""
 
-    instance: str
     counter: str
     unit: str
     spent: int
     """What they used, by their priced records."""
     set_aside: int
     """What that process has set aside for them in its lease."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What the calls of one segment of a journal used."""
+
+    instance: str
+    segment: int
+    """Counts up within the journal of the instance."""
+    postings: tuple[Posting, ...]
+    """At most one for each counter."""
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +113,22 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     spent: int
     leased: int
+    allowed: int
+    """As at the last borrowing; 0 where nobody has borrowed."""
+    starts_at_ns: int
     ends_at_ns: int | None
+
+
+class Lender(msgspec.Struct, frozen=True, kw_only=True):
+    """A process as the books know it."""
+
+    instance: str
+    posted_up_to: int
+    """Number of the last segment of its journal that is on the books."""
+    seen_ns: int
+    """When it, or the recorder for it, was last heard of, Unix time."""
+    leases: int
+    """How many counters it has a lease of."""
 
 
 class TopUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,34 +144,59 @@ class TopUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Books(Protocol):
-    """Blocks; called from one thread at a time. Every method raises BooksUnavailableError."""
+    """Blocks; called from one thread at a time. Every method raises BooksUnavailableError.
+
+    A step that failed may have been done all the same: every caller here can live with either.
+    """
 
     def borrow(self, instance: str, wants: Sequence[Want], now_ns: int) -> Borrowed:
         """Meet all wants, with something over where there is plenty, or none.
 
-        Where a want is not met and others have leases of that counter, they are asked to give back (`glance`).
+        Where a want is not met and others have leases that would help, they are asked to give back (`glance`).
         """
+
+    def cover(self, instance: str, amounts: Mapping[str, int], now_ns: int) -> None:
+        """Put more on lease, whatever is allowed: calls have used it already. Counter -> amount."""
 
     def give_back(self, instance: str, amounts: Mapping[str, int], now_ns: int) -> None:
-        """Return what is free of leases. Counter -> amount."""
+        """Return what is free of leases. Counter -> amount.
 
-    def glance(self, instance: str) -> Glance:
-        """The standing of every counter that the process has a lease of, and what others want of them.
-
-        Of a standing here `allowed` and `room` are as at the last borrowing of anybody.
+        Of a bucket that is always everything, and may be negative where calls used more than they had taken.
         """
 
-    def post(self, token: str, postings: Iterable[Posting], now_ns: int) -> bool:
-        """Book what calls used, once for each token; False when it was booked before."""
+    def leave(self, instance: str, counters: Sequence[str]) -> None:
+        """Let go of leases that are empty: the process has no more use for these counters."""
+
+    def glance(self, instance: str, since: int) -> Glance:
+        """What changed since an earlier glance; `since` -1 only gives where to go on."""
+
+    def post(self, pages: Sequence[Page], now_ns: int) -> int:
+        """Book what calls used, each page once; how many of them were new."""
 
     def forget(self, instance: str) -> None:
         """A process is gone and all of its journal is posted: its leases are free."""
 
     def recorded(self, family: str = "") -> tuple[Recorded, ...]:
-        """Every counter of a family (of all where none is named), in the order of their names."""
+        """Every counter of a family (of all where none is named) in the order of their names, without buckets."""
 
-    def correct(self, spent: Mapping[str, int], units: Mapping[str, str], now_ns: int) -> None:
-        """Set what counters have spent: a rebuilding from the store. Leases stay."""
+    def lenders(self) -> tuple[Lender, ...]:
+        """Every process that the books know, in the order of their names."""
+
+    def rebuild(
+        self, spent: Mapping[str, int], units: Mapping[str, str], included: Mapping[str, int], now_ns: int
+    ) -> tuple[str, ...]:
+        """Set what counters have spent. Leases stay.
+
+        Args:
+            spent: Counter -> amount.
+            units: Counter -> unit, for those that the books do not have.
+            included: Instance -> last segment of its journal that the amounts include: earlier ones only shrink its
+                lease when they are posted.
+            now_ns: Unix time.
+
+        Gives the processes of which segments are on the books that the amounts do not include; where there are any
+        nothing was done.
+        """
 
     def top_up(self, top_up: TopUp) -> None:
         """Add to the limit of a family."""

@@ -5,9 +5,9 @@ policy (`when_ledger_unavailable`).
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from policies.ledger.books import Books, Borrowed, Glance, Posting, Recorded, TopUp, Want
+from policies.ledger.books import Books, Borrowed, Glance, Lender, Page, Recorded, TopUp, Want
 
 
 class LateBooks:
@@ -33,17 +33,25 @@ class LateBooks:
         """See Books."""
         return self._opened.borrow(instance, wants, now_ns)
 
+    def cover(self, instance: str, amounts: Mapping[str, int], now_ns: int) -> None:
+        """See Books."""
+        self._opened.cover(instance, amounts, now_ns)
+
     def give_back(self, instance: str, amounts: Mapping[str, int], now_ns: int) -> None:
         """See Books."""
         self._opened.give_back(instance, amounts, now_ns)
 
-    def glance(self, instance: str) -> Glance:
+    def leave(self, instance: str, counters: Sequence[str]) -> None:
         """See Books."""
-        return self._opened.glance(instance)
+        self._opened.leave(instance, counters)
 
-    def post(self, token: str, postings: Iterable[Posting], now_ns: int) -> bool:
+    def glance(self, instance: str, since: int) -> Glance:
         """See Books."""
-        return self._opened.post(token, postings, now_ns)
+        return self._opened.glance(instance, since)
+
+    def post(self, pages: Sequence[Page], now_ns: int) -> int:
+        """See Books."""
+        return self._opened.post(pages, now_ns)
 
     def forget(self, instance: str) -> None:
         """See Books."""
@@ -53,9 +61,15 @@ class LateBooks:
         """See Books."""
         return self._opened.recorded(family)
 
-    def correct(self, spent: Mapping[str, int], units: Mapping[str, str], now_ns: int) -> None:
+    def lenders(self) -> tuple[Lender, ...]:
         """See Books."""
-        self._opened.correct(spent, units, now_ns)
+        return self._opened.lenders()
+
+    def rebuild(
+        self, spent: Mapping[str, int], units: Mapping[str, str], included: Mapping[str, int], now_ns: int
+    ) -> tuple[str, ...]:
+        """See Books."""
+        return self._opened.rebuild(spent, units, included, now_ns)
 
     def top_up(self, top_up: TopUp) -> None:
         """See Books."""

@@ -4,9 +4,9 @@ Rules of this file:
 1. `try_admit`, `settle` and `release` touch memory only.
 2. Between two awaits nothing is half done: a call holds all of its demands or none.
 3. All work with the books goes through one lock and one thread, so that what they said is applied in the order in which
-   they did it.
+   they did it, even where the call that asked has gone away.
 4. A lease never counts as free what the books may already have given to another: it shrinks here before it is given
-   back.
+   back. What a call finds free when it begins to borrow is set aside for it meanwhile.
 """
 
 import asyncio
@@ -14,12 +14,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from typing import TypeVar
 
 import msgspec
+import structlog
 
-from policies.demand import Admitted, Answer, Demand, Level, Refused
-from policies.ledger.books import Books, BooksUnavailableError, Borrowed, Standing, Want
+from policies.demand import MAX_AMOUNT, Admitted, Answer, Demand, Level, Refused
+from policies.ledger.arithmetic import is_strict
+from policies.ledger.books import Books, BooksLostError, BooksUnavailableError, Borrowed, Want
+from policies.ledger.counter import LeasedCounter
+from policies.ledger.refusing import refusal, refused_by
+from policies.ledger.tending import Tending
 
 T = TypeVar("T")
 
@@ -28,87 +34,22 @@ GLANCE_S = 0.05
 RECLAIM_S = 0.25
 """How long a call that does not fit waits for others to give back what they do not use: they look five times in it."""
 _POLL_S = 0.02
-_TRIM_S = 1.0
-"""How often a lease is cut down to what it needs."""
+_CROWD = 8
+"""So many calls that wait ask at the full pace; more of them take turns."""
+_REST = 5
+"""With nothing on lease, one look in so many is enough."""
+_ADMITTED = Admitted()
 
-
-class _Counter:
-    """What this process has of a counter, and last knew of it."""
-
-    __slots__ = (
-        "allowed",
-        "ends_at_ns",
-        "kind",
-        "lease",
-        "leased",
-        "posted",
-        "settled",
-        "spent",
-        "taken",
-        "used",
-    )
-
-    def __init__(self, demand: Demand) -> None:
-        self.kind = demand.kind
-        self.ends_at_ns = demand.ends_at_ns
-        self.lease = 0
-        self.used = 0
-        """Of the lease: held by calls under way, or settled and not yet posted."""
-        self.settled = 0
-        """Of `used`: what ended calls have set aside."""
-        self.posted = 0
-        self.spent = 0
-        self.leased = 0
-        self.allowed = 0
-        self.taken = 0
-        """Admitted since the lease was last cut down."""
-
-    def apply(self, standing: Standing) -> None:
-        """Take what the books say."""
-        posted = standing.posted - self.posted
-        self.posted = standing.posted
-        self.used -= posted
-        self.settled -= posted
-        # What was taken out of a bucket is no longer on the books.
-        self.lease = self.lease + standing.lease if self.kind == "rate" else standing.lease
-        self.spent, self.leased, self.allowed = standing.spent, standing.leased, standing.allowed
-
-    def forgotten(self) -> None:
-        """The books have no lease of ours: it was all posted and given back."""
-        if not self.used and self.kind != "rate":
-            self.lease = self.posted = self.settled = 0
-
-    @property
-    def free(self) -> int:
-        """What calls can be admitted from."""
-        return self.lease - self.used
-
-    @property
-    def others(self) -> int:
-        """What other processes have on lease."""
-        return 0 if self.kind == "rate" else max(0, self.leased - self.lease)
-
-    @property
-    def spent_by_now(self) -> int:
-        """What is posted, and what this process knows of beyond it."""
-        return self.spent + self.settled
-
-    def level(self, counter: str) -> Level:
-        """For status, metrics and thresholds."""
-        return Level(
-            counter=counter,
-            spent=self.spent_by_now,
-            held=self.used - self.settled + self.others,
-            allowed=self.allowed,
-            exact=False,
-        )
+_Held = tuple[Sequence[Demand], Sequence[LeasedCounter | None], list[int] | None]
+"""What a call holds: its demands, their counters (None where one could not be reached), and the amounts where they are
+no longer those of the demands."""
 
 
 class LeasedLedger:
     """A ledger over books that others use as well.
 
     Args:
-        books: Used from one thread of the ledger's own.
+        books: Used from one thread of the ledger's own, and closed with it.
         instance: Name of this process, which its journal has too.
         clock: Unix time in nanoseconds, for what the ledger does on its own.
         reclaim_s: How long a call waits for other processes before it is refused.
@@ -126,14 +67,17 @@ class LeasedLedger:
         self.failures: dict[str, int] = {}
         """What could not be done, by reason."""
         self._books = books
-        self._clock = clock
         self._reclaim_s = reclaim_s
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._lock = asyncio.Lock()
-        self._counters: dict[str, _Counter] = {}
-        self._holds: dict[str, tuple[Sequence[Demand], list[int | None]]] = {}
-        self._trimmed_at_s = self._loop.time()
+        self._counters: dict[str, LeasedCounter] = {}
+        self._tending = Tending(books, instance, self._counters, clock)
+        self._holds: dict[str, _Held] = {}
+        self._passing = count()
+        self._waiting = 0
+        self._down = False
+        """Whether the books did not answer when they were last asked."""
         self._glancing = self._loop.create_task(self._glance_for_ever())
 
     # memory only
@@ -142,17 +86,35 @@ class LeasedLedger:
         """See policies.demand.Ledger."""
         del now_ns
         if call_id in self._holds:
-            return Admitted()
+            return _ADMITTED
         counters = self._counters
-        found = []
+        found: list[LeasedCounter | None] = []
+        over: list[str] | None = None
         for demand in demands:
             counter = counters.get(demand.counter)
-            if counter is None or counter.lease - counter.used < demand.amount:
-                return None
-            if demand.enforce == "soft" and counter.spent_by_now >= counter.allowed:
-                return None
+            if counter is None:
+                break
+            amount = demand.amount
+            used = counter.used + amount
+            enforce = demand.enforce
+            if used > counter.lease or counter.limit != demand.limit or counter.enforce != enforce:
+                break
+            counter.used = used
+            counter.taken += amount
             found.append(counter)
-        return self._take(call_id, demands, found)
+            if enforce != "hard":
+                if enforce == "soft" and counter.spent_by_now >= counter.allowed and not is_strict(demand):
+                    break
+                if enforce == "observe" and counter.is_over:
+                    over = [*(over or ()), demand.counter]
+        else:
+            self._holds[call_id] = (demands, found, None)
+            return _ADMITTED if over is None else Admitted(would_refuse=tuple(over))
+        for demand, counter in zip(demands, found, strict=False):
+            if counter is not None:
+                counter.used -= demand.amount
+                counter.taken -= demand.amount
+        return None
 
     def settle(self, call_id: str, amounts: Sequence[int | None], now_ns: int) -> None:
         """See policies.demand.Ledger."""
@@ -160,20 +122,27 @@ class LeasedLedger:
         held = self._holds.pop(call_id, None)
         if held is None:
             return
-        for demand, hold, amount in zip(*held, amounts, strict=True):
-            counter = self._counters.get(demand.counter)
-            if counter is None or hold is None:
+        demands, counters, holds = held
+        for position, counter in enumerate(counters):
+            if counter is None:
                 continue
-            spent = hold if amount is None else amount
+            demand = demands[position]
+            hold = demand.amount if holds is None else holds[position]
+            spent = amounts[position]
+            if spent is None:
+                spent = hold
             if demand.kind == "budget":
-                counter.used += spent - hold
+                counter.used -= hold
+                if spent > hold:
+                    # It may have been let go of meanwhile, where nothing was held of it.
+                    counter = self._tending.counter(demand)  # noqa: PLW2901 - the one that counts now
+                counter.used += spent
                 counter.settled += spent
-            elif demand.kind == "concurrent":
-                counter.used -= hold
             else:
-                # Tokens that were used are gone; those that were not are free again.
                 counter.used -= hold
-                counter.lease -= spent
+                if demand.kind == "rate":
+                    counter.lease -= hold
+                    counter.owed += hold - spent
 
     def release(self, call_id: str, now_ns: int) -> None:
         """See policies.demand.Ledger."""
@@ -184,16 +153,20 @@ class LeasedLedger:
     def held(self, call_id: str) -> Sequence[int | None]:
         """What is held for a call under way, for each of its demands; None where its counter could not be reached."""
         held = self._holds.get(call_id)
-        return held[1] if held is not None else ()
+        if held is None:
+            return ()
+        demands, counters, holds = held
+        amounts = holds if holds is not None else [demand.amount for demand in demands]
+        return [None if counter is None else amount for counter, amount in zip(counters, amounts, strict=True)]
 
     def level(self, counter: str) -> Level | None:
         """See policies.demand.Ledger."""
         known = self._counters.get(counter)
-        return known.level(counter) if known is not None else None
+        return known.level() if known is not None else None
 
     def levels(self) -> Mapping[str, Level]:
         """See policies.demand.Ledger."""
-        return {name: counter.level(name) for name, counter in self._counters.items()}
+        return {name: counter.level() for name, counter in self._counters.items()}
 
     # with the books
 
@@ -201,40 +174,55 @@ class LeasedLedger:
         """See policies.demand.Ledger."""
         until_s = self._loop.time() + self._reclaim_s
         while True:
+            answer = self._at_once(call_id, demands, now_ns)
+            if answer is not None:
+                return answer
             async with self._lock:
-                answer = self.try_admit(call_id, demands, now_ns)
+                answer = self._at_once(call_id, demands, now_ns)
                 if answer is not None:
                     return answer
                 try:
-                    borrowed = await self._borrow(demands, now_ns)
-                except BooksUnavailableError:
-                    self._count("ledger_unavailable")
+                    answer, may_change = await self._borrow(call_id, demands, now_ns)
+                except BooksUnavailableError as error:
+                    self._failed(error)
                     return self._without_books(call_id, demands)
-                refused, may_change = self._refusal(demands, borrowed)
-                if refused is None:
-                    return self._take(call_id, demands, [self._counters[demand.counter] for demand in demands])
+                self._answered()
+            if isinstance(answer, Admitted):
+                return answer
             if not may_change or self._loop.time() >= until_s:
-                return refused
-            await asyncio.sleep(_POLL_S)
+                self._remember(answer)
+                return answer
+            self._waiting += 1
+            try:
+                await asyncio.sleep(_POLL_S * max(1.0, self._waiting / _CROWD))
+            finally:
+                self._waiting -= 1
 
     async def extend(self, call_id: str, amounts: Sequence[int], now_ns: int) -> Answer:
         """See policies.demand.Ledger."""
         held = self._holds.get(call_id)
         if held is None:
-            return Admitted()
-        demands, holds = held
-        more = [msgspec.structs.replace(demand, amount=amount) for demand, amount in zip(demands, amounts, strict=True)]
-        passing = f"{call_id}+"
+            return _ADMITTED
+        demands = held[0]
+        # What could not be counted at first is not counted later on either.
+        positions = [position for position, counter in enumerate(held[1]) if counter is not None]
+        more = [msgspec.structs.replace(demands[position], amount=amounts[position]) for position in positions]
+        passing = f"{call_id}+{next(self._passing)}"
         answer = await self.admit(passing, more, now_ns)
         taken = self._holds.pop(passing, None)
-        if taken is not None and call_id in self._holds:
-            for position, amount in enumerate(taken[1]):
-                if amount is not None:
-                    holds[position] = (holds[position] or 0) + amount
-        elif taken is not None:
+        if taken is None:
+            return answer
+        now_held = self._holds.get(call_id)
+        if now_held is None:
             # The call ended while it waited.
             self._holds[passing] = taken
             self.release(passing, now_ns)
+            return answer
+        holds = now_held[2] if now_held[2] is not None else [demand.amount for demand in demands]
+        for position, demand, counter in zip(positions, more, taken[1], strict=True):
+            if counter is not None:
+                holds[position] += demand.amount
+        self._holds[call_id] = (demands, now_held[1], holds)
         return answer
 
     async def close(self) -> None:
@@ -243,129 +231,145 @@ class LeasedLedger:
         await asyncio.gather(self._glancing, return_exceptions=True)
         async with self._lock:
             try:
-                await self._give_back(lambda counter: counter.free)
-            except BooksUnavailableError:
-                self._count("ledger_unavailable")
+                await self._ask(self._tending.all_back())
+            except BooksUnavailableError as error:
+                self._failed(error)
+        self._thread.submit(self._books.close)
         self._thread.shutdown(wait=False)
 
     async def look(self) -> None:
         """See how the leases stand, give up what another process wants, and from time to time what is not needed."""
-        if not self._counters:
+        tending = self._tending
+        if not self._counters and not self._down:
             return
         async with self._lock:
             try:
-                glance = await self._ask(partial(self._books.glance, self.instance))
-                told = {standing.counter for standing in glance.standings}
-                for standing in glance.standings:
-                    counter = self._counters.get(standing.counter)
-                    if counter is not None:
-                        counter.apply(standing)
-                for name, counter in self._counters.items():
-                    if name not in told:
-                        counter.forgotten()
-                wanted = glance.wanted
-                await self._give_back(lambda c: c.free, only=wanted)
-                if self._loop.time() - self._trimmed_at_s >= _TRIM_S:
-                    self._trimmed_at_s = self._loop.time()
-                    # As much as the last second took may be needed in the next one.
-                    await self._give_back(lambda c: c.free - c.taken)
-                    self._end_of_second()
-            except BooksUnavailableError:
-                self._count("ledger_unavailable")
+                tending.apply(await self._ask(tending.glance()))
+                for work in tending.due(self._loop.time()):
+                    await self._ask(work)
+                self._answered()
+            except BooksUnavailableError as error:
+                self._failed(error, of_a_call=False)
 
     async def _glance_for_ever(self) -> None:
+        turn = 0
         while True:
             await asyncio.sleep(GLANCE_S)
-            await self.look()
+            turn += 1
+            if not (self._tending.lent or self._down) and turn % _REST:
+                continue
+            try:
+                await self.look()
+            except Exception:  # noqa: BLE001 - a mistake must not end the giving back for good
+                self._count("ledger_mistake")
+                structlog.get_logger().exception("a mistake of the ledger")
 
-    async def _ask(self, step: Callable[[], T]) -> T:
-        return await self._loop.run_in_executor(self._thread, step)
+    async def _ask(self, work: Callable[[], T], apply: Callable[[T], None] = lambda _: None) -> T:
+        """Do it in the books' thread. Its outcome is applied in any case, before anything later is."""
+        asked = self._loop.run_in_executor(self._thread, work)
 
-    async def _borrow(self, demands: Sequence[Demand], now_ns: int) -> Borrowed:
-        older = frozenset(counter for demand in demands for counter in demand.also)
-        if older:
-            # What is free of an older bucket of a rolling window is room in the window.
-            await self._give_back(lambda c: c.free, only=older)
-        wants = []
+        def done(future: "asyncio.Future[T]") -> None:
+            if not future.cancelled() and future.exception() is None:
+                apply(future.result())
+
+        asked.add_done_callback(done)
+        return await asyncio.shield(asked)
+
+    def _at_once(self, call_id: str, demands: Sequence[Demand], now_ns: int) -> Answer | None:
+        """The answer where memory has it: room, a refusal that still holds, or books that do not answer."""
+        answer = self.try_admit(call_id, demands, now_ns)
+        if answer is not None:
+            return answer
+        if self._down:
+            self._count("ledger_unavailable")
+            return self._without_books(call_id, demands)
+        now_s = self._loop.time()
         for demand in demands:
             counter = self._counters.get(demand.counter)
-            if counter is None:
-                counter = self._counters[demand.counter] = _Counter(demand)
-            wants.append(Want(demand, max(0, demand.amount - counter.free)))
-        borrowed = await self._ask(partial(self._books.borrow, self.instance, wants, now_ns))
-        for standing in borrowed.standings:
-            self._counters[standing.counter].apply(standing)
-        return borrowed
+            if counter is not None and counter.refuses(demand, now_s, now_ns):
+                return refused_by(demand, counter, counter.frees_at_ns)
+        return None
 
-    async def _give_back(self, spare: Callable[[_Counter], int], *, only: frozenset[str] | None = None) -> None:
-        amounts = {}
-        for name, counter in self._counters.items():
-            if only is not None and name not in only:
-                continue
-            amount = spare(counter)
-            if amount > 0:
-                counter.lease -= amount
-                amounts[name] = amount
-        if amounts:
-            await self._ask(partial(self._books.give_back, self.instance, amounts, self._clock()))
-
-    def _end_of_second(self) -> None:
-        now_ns = self._clock()
-        for name, counter in list(self._counters.items()):
-            counter.taken = 0
-            over = counter.ends_at_ns is not None and counter.ends_at_ns < now_ns
-            if over and not counter.used and counter.lease <= 0:
-                del self._counters[name]
-
-    def _take(self, call_id: str, demands: Sequence[Demand], counters: Sequence[_Counter | None]) -> Admitted:
-        """Hold every demand whose counter is there."""
-        would_refuse: list[str] = []
-        holds: list[int | None] = []
+    async def _borrow(self, call_id: str, demands: Sequence[Demand], now_ns: int) -> tuple[Answer, bool]:
+        """Admit from what the books lend; else a refusal, and whether it may change when others give back."""
+        if self._tending.since < 0:
+            self._tending.apply(await self._ask(self._tending.glance()))
+        if (work := self._tending.before(demands)) is not None:
+            await self._ask(work)
+        counters = [self._tending.counter(demand) for demand in demands]
+        wants, parts = [], []
         for demand, counter in zip(demands, counters, strict=True):
-            if counter is None:
-                holds.append(None)
-                continue
-            counter.used += demand.amount
-            counter.taken += demand.amount
-            holds.append(demand.amount)
-            if demand.enforce == "observe" and counter.spent + counter.others + counter.used > counter.allowed:
-                would_refuse.append(demand.counter)
-        self._holds[call_id] = (demands, holds)
-        return Admitted(would_refuse=tuple(would_refuse)) if would_refuse else _ADMITTED
+            free = counter.free
+            part = max(0, min(demand.amount, free))
+            counter.used += part
+            parts.append(part)
+            wants.append(Want(demand, demand.amount - part - min(0, free)))
+        taken = False
+        try:
+            borrowed = await self._ask(partial(self._books.borrow, self.instance, wants, now_ns), self._apply(demands))
+            refused = refusal(wants, counters, borrowed)
+            taken = refused is None
+        finally:
+            for demand, counter, part in zip(demands, counters, parts, strict=True):
+                counter.used += demand.amount - part if taken else -part
+                counter.taken += demand.amount if taken else 0
+        if refused is not None:
+            return refused
+        self._holds[call_id] = (demands, counters, None)
+        over = tuple(
+            demand.counter
+            for demand, counter in zip(demands, counters, strict=True)
+            if demand.enforce == "observe" and counter.is_over
+        )
+        return (Admitted(would_refuse=over) if over else _ADMITTED), False
 
-    def _refusal(self, demands: Sequence[Demand], borrowed: Borrowed) -> tuple[Refused, bool] | tuple[None, bool]:
-        """The first demand that does not fit, and whether it may when others give back; None when all do."""
-        for demand, standing in zip(demands, borrowed.standings, strict=True):
-            counter = self._counters[demand.counter]
-            soft = demand.enforce == "soft" and counter.spent_by_now >= counter.allowed
-            missing = 0 if borrowed.granted else demand.amount - counter.free
-            if not soft and missing <= standing.room:
-                continue
-            level = counter.level(demand.counter)
-            refused = Refused(
-                demand=demand,
-                spent=level.spent,
-                held=level.held,
-                allowed=level.allowed,
-                frees_at_ns=demand.ends_at_ns if soft else standing.frees_at_ns,
-            )
-            return refused, not soft and missing <= standing.room + counter.others
-        return None, False
+    def _apply(self, demands: Sequence[Demand]) -> Callable[[Borrowed], None]:
+        def apply(borrowed: Borrowed) -> None:
+            for demand, standing in zip(demands, borrowed.standings, strict=True):
+                self._tending.counter(demand).borrowed(demand, standing)
+
+        return apply
+
+    def _remember(self, refused: Refused) -> None:
+        """A crowd of calls at a cap is not to ask the books one by one."""
+        demand = refused.demand
+        counter = self._counters.get(demand.counter)
+        if counter is not None:
+            # A soft budget that is spent refuses the smallest call.
+            need = demand.amount - counter.free if is_strict(demand) else -MAX_AMOUNT
+            counter.refuse(need, refused.frees_at_ns, self._loop.time())
 
     def _without_books(self, call_id: str, demands: Sequence[Demand]) -> Answer:
         """What the policies say of a ledger that cannot be reached."""
-        found: list[_Counter | None] = []
+        found: list[LeasedCounter | None] = []
         for demand in demands:
             counter = self._counters.get(demand.counter)
             enough = counter is not None and counter.free >= demand.amount
             if not enough and demand.when_unavailable == "deny" and demand.enforce != "observe":
                 return Refused(demand=demand, unavailable=True)
             found.append(counter if enough else None)
-        uncounted = tuple(demand.counter for demand, counter in zip(demands, found, strict=True) if counter is None)
-        return msgspec.structs.replace(self._take(call_id, demands, found), uncounted=uncounted)
+        for demand, counter in zip(demands, found, strict=True):
+            if counter is not None:
+                counter.used += demand.amount
+                counter.taken += demand.amount
+        self._holds[call_id] = (demands, found, None)
+        return Admitted(uncounted=tuple(d.counter for d, c in zip(demands, found, strict=True) if c is None))
+
+    def _answered(self) -> None:
+        if self._down:
+            self._down = False
+            structlog.get_logger().info("the ledger answers again")
+
+    def _failed(self, error: BooksUnavailableError, *, of_a_call: bool = True) -> None:
+        if of_a_call:
+            self._count("ledger_unavailable")
+        if isinstance(error, BooksLostError):
+            self._tending.lost()
+        if not self._down:
+            self._down = True
+            structlog.get_logger().error(
+                "the ledger does not answer: each policy says what becomes of calls", why=str(error)
+            )
 
     def _count(self, reason: str) -> None:
         self.failures[reason] = self.failures.get(reason, 0) + 1
-
-
-_ADMITTED = Admitted()

@@ -4,74 +4,41 @@ Every step is one transaction. The file is in WAL mode: a power cut can cost the
 ended as well. Postings are synced before the recorder moves on (`durable`).
 """
 
-import re
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import wraps
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
 from policies.demand import Demand
-from policies.ledger.arithmetic import BOUNDLESS, bucket_frees_at, carried, extra, refilled, window_frees_at
-from policies.ledger.books import (
-    BooksUnavailableError,
-    Borrowed,
-    Glance,
-    Posting,
-    Recorded,
-    Standing,
-    TopUp,
-    Want,
+from policies.ledger.arithmetic import (
+    KEPT_NS,
+    bucket_frees_at,
+    carried,
+    extra,
+    family_of,
+    is_strict,
+    kept_until_ns,
+    older_of,
+    refilled,
+    window_frees_at,
 )
-
-_VERSION = 1
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TABLES = """
-CREATE TABLE IF NOT EXISTS counters (
-    counter TEXT PRIMARY KEY, family TEXT NOT NULL, unit TEXT NOT NULL, ends_at_ns INTEGER,
-    spent INTEGER NOT NULL DEFAULT 0, allowed INTEGER NOT NULL DEFAULT 0,
-    level INTEGER NOT NULL DEFAULT 0, at_ns INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS counters_by_family ON counters (family);
-CREATE TABLE IF NOT EXISTS leases (
-    counter TEXT NOT NULL, instance TEXT NOT NULL, amount INTEGER NOT NULL, posted INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (counter, instance)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS leases_by_instance ON leases (instance);
-CREATE TABLE IF NOT EXISTS wanted (counter TEXT PRIMARY KEY, instance TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS top_ups (
-    family TEXT NOT NULL, amount INTEGER NOT NULL, reason TEXT NOT NULL, by TEXT NOT NULL, at_ns INTEGER NOT NULL,
-    until_ns INTEGER
-);
-CREATE INDEX IF NOT EXISTS top_ups_by_family ON top_ups (family);
-"""
-_BUSY_S = 5.0
-
-P = ParamSpec("P")
-T = TypeVar("T")
-S = TypeVar("S", bound="SqliteBooks")
+from policies.ledger.books import Borrowed, Glance, Page, Posting, Standing, Want
+from policies.ledger.sqlite_file import step
+from policies.ledger.sqlite_reading import SqliteReading
 
 
-def _atomic(step: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """One transaction; what SQLite says becomes a BooksUnavailableError."""
+class _Found(msgspec.Struct):
+    """A counter as a borrowing finds it."""
 
-    @wraps(step)
-    def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            with self.transaction():
-                return step(self, *args, **kwargs)
-        except sqlite3.Error as error:
-            raise BooksUnavailableError(f"the ledger {self.path} does not answer: {error}") from error
-
-    return run
+    room: int
+    allowed: int
+    at_ns: int = 0
+    older: list[tuple[int, int]] = []
+    """Spent and leased of the older buckets of a rolling window, oldest first."""
 
 
-class SqliteBooks:
+class SqliteBooks(SqliteReading):
     """The books in a file; made when it is not there. Thread-safe.
 
     Args:
@@ -82,243 +49,317 @@ class SqliteBooks:
     """
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            with self.transaction():
-                for statement in _TABLES.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={_VERSION}")
-        except (OSError, sqlite3.Error) as error:
-            raise BooksUnavailableError(f"the ledger {path} cannot be used: {error}") from error
+        super().__init__(path, durable=durable)
+        self._seen_version = -1
+        self._own_steps = False
+        """Whether this connection has changed anything since the last glance."""
 
-    @contextmanager
-    def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        """One atomic step of this process among those of all others."""
-        with self._lock:
-            self._db.execute(begin)
-            try:
-                yield
-            except BaseException:  # whatever it was, no half of it may stay
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @_atomic
+    @step()
     def borrow(self, instance: str, wants: Sequence[Want], now_ns: int) -> Borrowed:
         """See Books."""
-        rooms = [self._room(want.demand, now_ns) for want in wants]
-        unmet = [want.need > room for want, room in zip(wants, rooms, strict=True)]
+        at = self._tick(instance, now_ns)
+        found = [self._find(want.demand, now_ns) for want in wants]
+        needed: Counter[str] = Counter()
+        for want in wants:
+            needed[want.demand.counter] += want.need
+        unmet = [
+            is_strict(want.demand) and needed[want.demand.counter] > one.room
+            for want, one in zip(wants, found, strict=True)
+        ]
         granted = not any(unmet)
         standings = []
-        for want, room, is_unmet in zip(wants, rooms, unmet, strict=True):
-            demand = want.demand
-            lent = want.need + extra(demand, want.need, room) if granted else 0
-            if lent:
-                self._lend(instance, demand, lent)
-            frees_at_ns = self._frees_at(want, room) if is_unmet else None
-            standing = self._standing(instance, demand.counter, room - lent, frees_at_ns)
-            standings.append(msgspec.structs.replace(standing, lease=lent) if demand.kind == "rate" else standing)
+        for want, one, is_unmet in zip(wants, found, unmet, strict=True):
+            lent = 0
+            if granted and want.need:
+                more = extra(want.demand, want.need, one.room) if needed[want.demand.counter] == want.need else 0
+                lent = want.need + more
+                self._lend(instance, want.demand, lent, more, one.room, at)
             if is_unmet:
-                for counter in (demand.counter, *demand.also):
-                    self._db.execute("INSERT OR REPLACE INTO wanted VALUES (?, ?)", (counter, instance))
-            elif granted and want.need:
-                self._db.execute("DELETE FROM wanted WHERE counter = ?", (demand.counter,))
+                # So that a glance tells when there is room again.
+                self._add_lease(instance, want.demand.counter, 0, at)
+            standing = self._borrowed(instance, want, one, lent)
+            standings.append(standing)
+            if is_unmet and want.need <= one.room + standing.reclaimable:
+                for counter in (want.demand.counter, *want.demand.also):
+                    self.db.execute(
+                        "UPDATE counters SET wanted = ?, changed = ? WHERE counter = ?", (instance, at, counter)
+                    )
         return Borrowed(granted, tuple(standings))
 
-    @_atomic
+    @step()
+    def cover(self, instance: str, amounts: Mapping[str, int], now_ns: int) -> None:
+        """See Books."""
+        at = self._tick(instance, now_ns)
+        for counter, amount in amounts.items():
+            self._create(counter, family_of(counter), "")
+            self._add_lease(instance, counter, amount, at)
+
+    @step()
     def give_back(self, instance: str, amounts: Mapping[str, int], now_ns: int) -> None:
         """See Books."""
-        del now_ns
+        at = self._tick(instance, now_ns)
         for counter, amount in amounts.items():
-            self._db.execute(
-                "UPDATE leases SET amount = amount - ? WHERE counter = ? AND instance = ?", (amount, counter, instance)
-            )
-            # Only a bucket has a level; the next refill cuts what is too much.
-            self._db.execute("UPDATE counters SET level = level + ? WHERE counter = ? AND at_ns > 0", (amount, counter))
+            row = self.db.execute(
+                "SELECT kind, coalesce((SELECT amount FROM leases WHERE counter = ?1 AND instance = ?2), 0) "
+                "FROM counters WHERE counter = ?1",
+                (counter, instance),
+            ).fetchone()
+            if row is None:
+                continue
+            kind, lease = row
+            if kind == "rate":
+                # The next refill cuts what is too much.
+                self.db.execute("UPDATE counters SET level = level + ? WHERE counter = ?", (amount, counter))
+                self._add_lease(instance, counter, -lease, at)
+            else:
+                self._add_lease(instance, counter, -min(amount, lease), at)
 
-    def glance(self, instance: str) -> Glance:
+    @step()
+    def leave(self, instance: str, counters: Sequence[str]) -> None:
         """See Books."""
-        try:
-            # Workers look often: a transaction that only reads waits for nobody and holds up nobody.
-            with self.transaction("BEGIN"):
-                return self._glance(instance)
-        except sqlite3.Error as error:
-            raise BooksUnavailableError(f"the ledger {self.path} does not answer: {error}") from error
-
-    def _glance(self, instance: str) -> Glance:
-        mine = self._db.execute("SELECT counter FROM leases WHERE instance = ?", (instance,)).fetchall()
-        wanted = self._db.execute(
-            "SELECT counter FROM wanted JOIN leases USING (counter) WHERE leases.instance = ? AND wanted.instance <> ?",
-            (instance, instance),
-        ).fetchall()
-        return Glance(
-            tuple(self._standing(instance, counter, None, None) for (counter,) in mine),
-            frozenset(counter for (counter,) in wanted),
+        self._own_steps = True
+        self.db.executemany(
+            "DELETE FROM leases WHERE counter = ? AND instance = ? AND amount = 0",
+            [(counter, instance) for counter in counters],
         )
 
-    @_atomic
-    def post(self, token: str, postings: Iterable[Posting], now_ns: int) -> bool:
+    @step("BEGIN")
+    def glance(self, instance: str, since: int) -> Glance:
         """See Books."""
-        if self._db.execute("INSERT OR IGNORE INTO tokens VALUES (?, ?)", (token, now_ns)).rowcount == 0:
-            return False
-        for posting in postings:
-            self._db.execute(
-                "INSERT INTO counters (counter, family, unit, spent) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (counter) DO UPDATE SET spent = spent + excluded.spent",
-                (posting.counter, family_of(posting.counter), posting.unit, posting.spent),
+        # Workers look often: a transaction that only reads waits for nobody and holds up nobody.
+        version = self.db.execute("PRAGMA data_version").fetchone()[0]
+        if since >= 0 and version == self._seen_version and not self._own_steps:
+            return Glance(since, (), frozenset())
+        self._seen_version, self._own_steps = version, False
+        at = int(self.db.execute("SELECT steps FROM clock").fetchone()[0])
+        if since < 0:
+            return Glance(at, (), frozenset())
+        rows = self.db.execute(
+            "SELECT counter, amount, posted, spent, leased, allowed, kind, wanted FROM counters JOIN leases "
+            "USING (counter) WHERE changed > ? AND instance = ?",
+            (since, instance),
+        ).fetchall()
+        standings = tuple(
+            Standing(
+                counter=counter,
+                lease=lease,
+                posted=posted,
+                spent=spent,
+                leased=leased,
+                allowed=allowed,
+                room=allowed - spent - leased,
+                reclaimable=leased - lease,
             )
-            self._db.execute(
-                "UPDATE leases SET amount = amount - ?1, posted = posted + ?1 WHERE counter = ?2 AND instance = ?3",
-                (posting.set_aside, posting.counter, posting.instance),
-            )
-        return True
+            for counter, lease, posted, spent, leased, allowed, kind, _ in rows
+            if kind != "rate"
+        )
+        return Glance(at, standings, frozenset(row[0] for row in rows if row[7] not in {"", instance}))
 
-    @_atomic
+    @step()
+    def post(self, pages: Sequence[Page], now_ns: int) -> int:
+        """See Books."""
+        new = 0
+        for page in pages:
+            at = self._tick(page.instance, now_ns)
+            posted, included = self.db.execute(
+                "SELECT posted, included FROM journals WHERE instance = ?", (page.instance,)
+            ).fetchone()
+            if page.segment <= posted:
+                continue
+            new += 1
+            self.db.execute("UPDATE journals SET posted = ? WHERE instance = ?", (page.segment, page.instance))
+            for posting in page.postings:
+                self._post(page.instance, posting, at, spent=posting.spent if page.segment > included else 0)
+        return new
+
+    @step()
     def forget(self, instance: str) -> None:
         """See Books."""
-        self._db.execute("DELETE FROM leases WHERE instance = ?", (instance,))
-        self._db.execute("DELETE FROM wanted WHERE instance = ?", (instance,))
+        at = self._tick()
+        rows = self.db.execute("SELECT counter, amount FROM leases WHERE instance = ?", (instance,)).fetchall()
+        for counter, amount in rows:
+            self._add_lease(instance, counter, -amount, at)
+        self.db.execute("DELETE FROM leases WHERE instance = ?", (instance,))
+        seen_ns = self.db.execute("SELECT coalesce(max(seen_ns), 0) FROM journals").fetchone()[0]
+        self.db.execute("DELETE FROM journals WHERE seen_ns < ?", (seen_ns - KEPT_NS,))
+        self.db.execute("DELETE FROM counters WHERE kept_until_ns < ? AND leased = 0", (seen_ns,))
 
-    @_atomic
-    def recorded(self, family: str = "") -> tuple[Recorded, ...]:
+    @step()
+    def rebuild(
+        self, spent: Mapping[str, int], units: Mapping[str, str], included: Mapping[str, int], now_ns: int
+    ) -> tuple[str, ...]:
         """See Books."""
-        rows = self._db.execute(
-            "SELECT counter, family, unit, spent, "
-            "(SELECT coalesce(sum(amount), 0) FROM leases WHERE leases.counter = counters.counter), ends_at_ns "
-            "FROM counters WHERE at_ns = 0 AND (?1 = '' OR family = ?1) ORDER BY counter",
-            (family,),
-        ).fetchall()
-        return tuple(
-            Recorded(counter=counter, family=of, unit=unit, spent=spent, leased=leased, ends_at_ns=ends_at_ns)
-            for counter, of, unit, spent, leased, ends_at_ns in rows
-        )
-
-    @_atomic
-    def correct(self, spent: Mapping[str, int], units: Mapping[str, str], now_ns: int) -> None:
-        """See Books."""
-        del now_ns
+        at = self._tick()
+        known = self.db.execute("SELECT instance, posted FROM journals ORDER BY instance").fetchall()
+        ahead = tuple(instance for instance, posted in known if posted > included.get(instance, 0))
+        if ahead:
+            return ahead
         for counter, amount in spent.items():
-            self._db.execute(
-                "INSERT INTO counters (counter, family, unit, spent) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (counter) DO UPDATE SET spent = excluded.spent",
-                (counter, family_of(counter), units[counter], amount),
-            )
-
-    @_atomic
-    def top_up(self, top_up: TopUp) -> None:
-        """See Books."""
-        self._db.execute(
-            "INSERT INTO top_ups VALUES (?, ?, ?, ?, ?, ?)",
-            (top_up.family, top_up.amount, top_up.reason, top_up.by, top_up.at_ns, top_up.until_ns),
-        )
-
-    @_atomic
-    def top_ups(self, family: str = "") -> tuple[TopUp, ...]:
-        """See Books."""
-        rows = self._db.execute(
-            "SELECT family, amount, reason, by, at_ns, until_ns FROM top_ups "
-            "WHERE ?1 = '' OR family = ?1 ORDER BY at_ns",
-            (family,),
-        ).fetchall()
-        return tuple(
-            TopUp(family=of, amount=amount, reason=reason, by=by, at_ns=at_ns, until_ns=until_ns)
-            for of, amount, reason, by, at_ns, until_ns in rows
-        )
+            self._create(counter, family_of(counter), units.get(counter, ""))
+            self.db.execute("UPDATE counters SET spent = ?, changed = ? WHERE counter = ?", (amount, at, counter))
+        for instance, segment in included.items():
+            self._tick(instance, now_ns)
+            self.db.execute("UPDATE journals SET included = ? WHERE instance = ?", (segment, instance))
+        return ()
 
     # inside a transaction
 
-    def _room(self, demand: Demand, now_ns: int) -> int:
-        """What can be borrowed of a counter now; its row is there and up to date afterwards."""
-        row = self._db.execute("SELECT level, at_ns FROM counters WHERE counter = ?", (demand.counter,)).fetchone()
-        if row is None:
-            self._db.execute(
-                "INSERT INTO counters (counter, family, unit, ends_at_ns) VALUES (?, ?, ?, ?)",
-                (demand.counter, demand.family, demand.unit, demand.ends_at_ns),
+    def _tick(self, instance: str = "", now_ns: int = 0) -> int:
+        """Number of this step; where it is one for a process, that was heard of."""
+        self._own_steps = True
+        if instance:
+            self.db.execute(
+                "INSERT INTO journals (instance, seen_ns) VALUES (?, ?) "
+                "ON CONFLICT (instance) DO UPDATE SET seen_ns = max(seen_ns, excluded.seen_ns)",
+                (instance, now_ns),
             )
-            row = (0, 0)
+        return int(self.db.execute("UPDATE clock SET steps = steps + 1 RETURNING steps").fetchone()[0])
+
+    def _create(self, counter: str, family: str, unit: str) -> None:
+        self.db.execute(
+            "INSERT OR IGNORE INTO counters (counter, family, unit) VALUES (?, ?, ?)", (counter, family, unit)
+        )
+
+    def _find(self, demand: Demand, now_ns: int) -> _Found:
+        """The counter of a demand; its row is there and up to date afterwards."""
+        columns = "SELECT spent, leased, level, at_ns, newer, kept_until_ns FROM counters WHERE counter = ?"
+        row = self.db.execute(columns, (demand.counter,)).fetchone()
+        kept_ns = kept_until_ns(demand)
+        if row is None or row[5] != kept_ns:
+            self._create(demand.counter, demand.family, demand.unit)
+            self.db.execute(
+                "UPDATE counters SET unit = ?, kind = ?, starts_at_ns = ?, ends_at_ns = ?, kept_until_ns = ? "
+                "WHERE counter = ?",
+                (demand.unit, demand.kind, demand.starts_at_ns, demand.ends_at_ns, kept_ns, demand.counter),
+            )
+        if row is None:
+            if before := older_of(demand):
+                self._create(before, demand.family, demand.unit)
+                self.db.execute(
+                    "UPDATE counters SET newer = ?, kept_until_ns = coalesce(kept_until_ns, ?) WHERE counter = ?",
+                    (demand.counter, kept_ns, before),
+                )
+            row = (0, 0, 0, 0, None, None)
+            if demand.kind == "rate":
+                self.db.execute("UPDATE counters SET kind = 'rate' WHERE counter = ?", (demand.counter,))
+        spent, leased, level, at_ns, newer, _ = row
         if demand.kind == "rate":
-            level, at_ns = refilled(row[0], row[1], demand, now_ns) if row[1] else (demand.limit, now_ns)
-            self._db.execute(
+            level, at_ns = refilled(level, at_ns, demand, now_ns, leased) if at_ns else (demand.limit, now_ns)
+            self.db.execute(
                 "UPDATE counters SET level = ?, at_ns = ?, allowed = ? WHERE counter = ?",
                 (level, at_ns, demand.limit, demand.counter),
             )
-            room = level
-        else:
-            allowed = demand.limit + self._topped_up(demand, now_ns)
-            allowed += carried(demand.carry, self._used(demand.carry.counter) if demand.carry else 0)
-            self._db.execute(
-                "UPDATE counters SET allowed = ?, ends_at_ns = ? WHERE counter = ?",
-                (allowed, demand.ends_at_ns, demand.counter),
-            )
-            room = allowed - self._used(demand.counter) - sum(self._used(counter) for counter in demand.also)
-        return room if demand.enforce == "hard" else BOUNDLESS
+            return _Found(level, demand.limit, at_ns)
+        allowed = demand.limit + self._topped_up(demand, now_ns)
+        if demand.carry is not None:
+            allowed += carried(demand.carry, sum(self._used(demand.carry.counter)))
+        self.db.execute("UPDATE counters SET allowed = ? WHERE counter = ?", (allowed, demand.counter))
+        older = [self._used(counter) for counter in demand.also]
+        room = allowed - spent - leased - sum(map(sum, older))
+        return _Found(self._beside_newer(demand, room, newer), allowed, older=older)
 
-    def _used(self, counter: str) -> int:
-        row = self._db.execute(
-            "SELECT coalesce((SELECT spent FROM counters WHERE counter = ?1), 0) "
-            "+ coalesce((SELECT sum(amount) FROM leases WHERE counter = ?1), 0)",
-            (counter,),
-        ).fetchone()
-        return int(row[0])
+    def _beside_newer(self, demand: Demand, room: int, newer: str | None) -> int:
+        """The room of a counter that a newer one goes by as well (`Books`, invariant 5)."""
+        while newer is not None:
+            row = self.db.execute(
+                "SELECT allowed, spent, leased, newer FROM counters WHERE counter = ?", (newer,)
+            ).fetchone()
+            if row is None:
+                break
+            allowed, spent, leased, following = row
+            # What is used in a later bucket of a rolling window is used in every window that holds both.
+            room = room - spent - leased if demand.bucket_ns else min(room, max(0, allowed - spent - leased))
+            newer = following if demand.bucket_ns else None
+        return room
+
+    def _used(self, counter: str) -> tuple[int, int]:
+        """Spent and leased."""
+        row = self.db.execute("SELECT spent, leased FROM counters WHERE counter = ?", (counter,)).fetchone()
+        return (row[0], row[1]) if row is not None else (0, 0)
 
     def _topped_up(self, demand: Demand, now_ns: int) -> int:
         if not demand.top_ups:
             return 0
-        row = self._db.execute(
+        row = self.db.execute(
             "SELECT coalesce(sum(amount), 0) FROM top_ups WHERE family = ?1 AND at_ns <= ?2 "
             "AND iif(until_ns IS NULL, at_ns >= ?3, until_ns > ?2)",
             (demand.family, now_ns, demand.starts_at_ns),
         ).fetchone()
         return int(row[0])
 
-    def _lend(self, instance: str, demand: Demand, amount: int) -> None:
-        if demand.kind == "rate":
-            self._db.execute("UPDATE counters SET level = level - ? WHERE counter = ?", (amount, demand.counter))
+    def _lend(self, instance: str, demand: Demand, lent: int, more: int, room: int, at: int) -> None:
+        self.db.execute("UPDATE counters SET wanted = '' WHERE counter = ? AND wanted <> ''", (demand.counter,))
+        if demand.kind != "rate":
+            self._add_lease(instance, demand.counter, lent, at)
             return
-        self._db.execute(
+        # A bucket that is only observed gives what it does not have, and is none the worse for it.
+        if room >= lent:
+            self.db.execute("UPDATE counters SET level = level - ? WHERE counter = ?", (lent, demand.counter))
+        row = self.db.execute(
+            "SELECT amount FROM leases WHERE counter = ? AND instance = ?", (demand.counter, instance)
+        ).fetchone()
+        # What it had before is used now: only what goes beyond the need may be unused.
+        self._add_lease(instance, demand.counter, more - (row[0] if row is not None else 0), at)
+
+    def _add_lease(self, instance: str, counter: str, amount: int, at: int) -> None:
+        self.db.execute(
             "INSERT INTO leases (counter, instance, amount) VALUES (?, ?, ?) "
             "ON CONFLICT (counter, instance) DO UPDATE SET amount = amount + excluded.amount",
-            (demand.counter, instance, amount),
+            (counter, instance, amount),
+        )
+        self.db.execute("UPDATE counters SET leased = leased + ?, changed = ? WHERE counter = ?", (amount, at, counter))
+
+    def _post(self, instance: str, posting: Posting, at: int, *, spent: int) -> None:
+        self._create(posting.counter, family_of(posting.counter), posting.unit)
+        row = self.db.execute(
+            "SELECT amount FROM leases WHERE counter = ? AND instance = ?", (posting.counter, instance)
+        ).fetchone()
+        # What was used beyond the lease was never on it.
+        taken_off = min(posting.set_aside, row[0]) if row is not None else 0
+        self.db.execute(
+            "UPDATE counters SET spent = spent + ?, leased = leased - ?, changed = ? WHERE counter = ?",
+            (spent, taken_off, at, posting.counter),
+        )
+        self.db.execute(
+            "UPDATE leases SET amount = amount - ?1, posted = posted + ?2 WHERE counter = ?3 AND instance = ?4",
+            (taken_off, posting.set_aside, posting.counter, instance),
         )
 
-    def _frees_at(self, want: Want, room: int) -> int | None:
+    def _borrowed(self, instance: str, want: Want, found: _Found, lent: int) -> Standing:
+        """How a counter stands after a borrowing."""
         demand = want.demand
-        if demand.kind == "rate":
-            at_ns = self._db.execute("SELECT at_ns FROM counters WHERE counter = ?", (demand.counter,)).fetchone()[0]
-            return bucket_frees_at(demand, want.need, room, at_ns)
-        return window_frees_at(demand, want.need - room, [self._used(counter) for counter in demand.also])
-
-    def _standing(self, instance: str, counter: str, room: int | None, frees_at_ns: int | None) -> Standing:
-        spent, allowed, leased, lease, posted = self._db.execute(
-            "SELECT spent, allowed, (SELECT coalesce(sum(amount), 0) FROM leases WHERE counter = ?1), "
-            "coalesce((SELECT amount FROM leases WHERE counter = ?1 AND instance = ?2), 0), "
-            "coalesce((SELECT posted FROM leases WHERE counter = ?1 AND instance = ?2), 0) "
-            "FROM counters WHERE counter = ?1",
-            (counter, instance),
+        spent, leased, level, lease, posted = self.db.execute(
+            "SELECT spent, leased, level, coalesce(amount, 0), coalesce(posted, 0) FROM counters LEFT JOIN leases "
+            "ON leases.counter = counters.counter AND instance = ?2 WHERE counters.counter = ?1",
+            (demand.counter, instance),
         ).fetchone()
+        marks = ",".join("?" * len(demand.also))
+        own_older = (
+            self.db.execute(
+                f"SELECT coalesce(sum(amount), 0) FROM leases WHERE instance = ? AND counter IN ({marks})",  # noqa: S608
+                (instance, *demand.also),
+            ).fetchone()[0]
+            if demand.also
+            else 0
+        )
+        older_spent, older_leased = sum(one[0] for one in found.older), sum(one[1] for one in found.older)
+        is_bucket, missing = demand.kind == "rate", want.need - found.room
+        if missing <= 0:
+            frees_at_ns = None
+        elif is_bucket:
+            frees_at_ns = bucket_frees_at(demand, want.need, found.room, found.at_ns)
+        else:
+            frees_at_ns = window_frees_at(demand, missing, [sum(one) for one in found.older])
         return Standing(
-            counter=counter,
-            lease=lease,
+            counter=demand.counter,
+            lease=lent if is_bucket else lease,
             posted=posted,
-            spent=spent,
+            spent=demand.limit - level - leased + lease if is_bucket else spent,
             leased=leased,
-            allowed=allowed,
-            room=allowed - spent - leased if room is None else room,
+            allowed=found.allowed,
+            room=found.room - lent,
+            reclaimable=leased + older_leased - lease - own_older,
+            older_spent=older_spent,
+            older_leased=older_leased,
             frees_at_ns=frees_at_ns,
         )
-
-
-def family_of(counter: str) -> str:
-    """The family that a counter belongs to: its name without the window, which begins with a date."""
-    family, _, window = counter.rpartition("@")
-    return family if _DATE.match(window) else counter

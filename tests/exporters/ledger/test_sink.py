@@ -4,15 +4,15 @@ from decimal import Decimal
 
 import pytest
 
-from exporters.ledger.sink import LedgerSink, postings_of
+from exporters.ledger.sink import LedgerSink, pages_of
 from exporters.recorder.ports import Batch, PricedCall, SinkUnavailableError
-from policies.ledger.books import Posting
+from policies.ledger.books import Page, Posting
 from policies.ledger.sqlite_books import SqliteBooks
 from proxy.core.pricing import Priced
 from proxy.core.record import AttemptRecord, Caller, CallRecord, Draw, TraceIds
 
 
-def priced(instance, *draws, amount="0.001"):
+def priced(instance, *draws, amount="0.001", segment=1):
     attempt = AttemptRecord(
         attempt=1, span_id="s", started_at_ns=1, duration_ns=1, provider="openai", kind="openai", host="h", status=200
     )
@@ -20,7 +20,7 @@ def priced(instance, *draws, amount="0.001"):
         v=1, call_id="c", started_at_ns=1, duration_ns=1, trace=TraceIds(trace_id="t", span_id="s"),
         caller=Caller(), provider="openai", attempts=(attempt,), draws=draws,
     )  # fmt: skip
-    return PricedCall(call, (Priced(amount=Decimal(amount), currency="USD"),), instance)
+    return PricedCall(call, (Priced(amount=Decimal(amount), currency="USD"),), instance, segment)
 
 
 def batch(*calls, token="t1"):
@@ -31,12 +31,14 @@ def usd(held=9, set_aside=None):
     return Draw(counter="b", unit="USD", held=held, set_aside=set_aside)
 
 
-def test_calls_of_one_process_are_booked_together_and_apart_from_those_of_others():
-    found = postings_of(batch(priced("w1", usd(set_aside=5)), priced("w1", usd()), priced("w2", usd(), usd())))
+def test_calls_of_one_segment_are_booked_together_and_apart_from_those_of_others():
+    first, second = priced("w1", usd(set_aside=5)), priced("w1", usd())
+    found = pages_of(batch(priced("w2", usd(), usd()), first, second, priced("w1", usd(), segment=2)))
 
     assert found == (
-        Posting("w1", "b", "USD", 2_000_000, 14),
-        Posting("w2", "b", "USD", 2_000_000, 18),
+        Page("w1", 1, (Posting("b", "USD", 2_000_000, 14),)),
+        Page("w1", 2, (Posting("b", "USD", 1_000_000, 9),)),
+        Page("w2", 1, (Posting("b", "USD", 2_000_000, 18),)),
     )
 
 

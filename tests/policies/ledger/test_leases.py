@@ -6,7 +6,7 @@ import random
 import pytest
 
 from policies.demand import Admitted, Demand, Refused
-from policies.ledger.books import BooksUnavailableError, Posting
+from policies.ledger.books import BooksUnavailableError, Page, Posting
 from policies.ledger.leases import LeasedLedger
 from policies.ledger.sqlite_books import SqliteBooks
 
@@ -108,10 +108,10 @@ async def test_what_is_posted_moves_from_the_lease_to_what_is_spent(workers, pat
     await ledger.admit("1", [demand(1000)], NOW_NS)
     ledger.settle("1", [400], NOW_NS)
     books = SqliteBooks(path, durable=True)
-    posting = Posting(instance="a", counter=demand(0).counter, unit="USD", spent=390, set_aside=400)
+    page = Page("a", 1, (Posting(counter=demand(0).counter, unit="USD", spent=390, set_aside=400),))
 
-    assert books.post("token", [posting], NOW_NS)
-    assert not books.post("token", [posting], NOW_NS)
+    assert books.post([page], NOW_NS) == 1
+    assert books.post([page], NOW_NS) == 0
     await ledger.look()
 
     level = ledger.level(demand(0).counter)
@@ -127,12 +127,13 @@ async def test_the_lease_of_a_process_that_is_gone_is_free_when_it_is_forgotten(
     assert isinstance(await alive.admit("2", [demand(900)], NOW_NS), Refused)
 
     SqliteBooks(path).forget("gone")
+    await alive.look()
 
     assert isinstance(await alive.admit("3", [demand(900)], NOW_NS), Admitted)
 
 
 async def test_at_rest_nothing_is_on_lease(workers, path, monkeypatch):
-    monkeypatch.setattr("policies.ledger.leases._TRIM_S", 0.0)
+    monkeypatch.setattr("policies.ledger.tending.TRIM_S", 0.0)
     ledger = workers("a")
     await ledger.admit("1", [demand(10)], NOW_NS)
     ledger.release("1", NOW_NS)
