@@ -52,6 +52,11 @@ def duration_s(raw: Any) -> float:
     return seconds
 
 
+def duration_or_never(raw: Any) -> float | None:
+    """A duration, or None for `never`."""
+    return None if raw == "never" else duration_s(raw)
+
+
 def retention_s(raw: Any) -> float:
     """A duration, or 0 for "none at all"."""
     return 0.0 if raw == 0 and not isinstance(raw, bool) else duration_s(raw)
