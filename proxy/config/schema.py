@@ -160,6 +160,37 @@ class SinksConfig(Section):
     webhooks: Annotated[dict[str, WebhookConfig], BeforeValidator(lambda raw: {} if raw is None else raw)] = {}
 
 
+class AlertChannelConfig(Section):
+    """One place that alerts go to; which keys it has depends on its kind."""
+
+    kind: Literal["webhook", "slack", "email"] | None = None
+    severity: Literal["info", "warning", "critical"] = "warning"
+    """The mildest that it gets."""
+    url: WebUrl | None = None
+    secret: SecretReference | None = None
+    host: HostName | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: Annotated[str, Field(min_length=1)] | None = None
+    password: SecretReference | None = None
+    sender: str | None = None
+    to: list[str] = []
+    timeout: Seconds = 15.0
+    tls: WebhookTlsConfig = WebhookTlsConfig()
+
+
+class AlertsConfig(Section):
+    """Who hears of thresholds, refusals, forecasts, losses and drift."""
+
+    channels: Annotated[dict[str, AlertChannelConfig], BeforeValidator(lambda raw: {} if raw is None else raw)] = {}
+    group: Seconds = 10.0
+    """How long a first alert waits for others to go with it."""
+    repeat: Annotated[float | None, parsed(values.duration_or_never)] = 43200.0
+    """After how long one that lasts is told again; None: never."""
+    link: BaseUrl | None = None
+    """Where people look; the admin port, where left out."""
+
+
 class MetricsConfig(Section):
     """How many label values of names that people make up `/metrics` has; any further ones count as `other`."""
 
@@ -207,6 +238,7 @@ class Config(Section):
     limits: LimitsConfig = LimitsConfig()
     journal: JournalConfig = JournalConfig()
     sinks: SinksConfig = SinksConfig()
+    alerts: AlertsConfig = AlertsConfig()
     metrics: MetricsConfig = MetricsConfig()
     prices: list[FilePath] = []
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
