@@ -70,6 +70,8 @@ class Content(msgspec.Struct, kw_only=True):
     """Whether the bytes are those that were written, by the sha256 in the name."""
     missing: int = 0
     """Lines that the name promises and that are not there."""
+    size_bytes: int = 0
+    """Of the file."""
 
 
 def instances(journal_dir: Path) -> list[str]:
@@ -122,7 +124,7 @@ def read_segment(segment: Segment) -> Content:
     else:
         bad = []
     missing = 0 if intact else max(0, segment.name.lines - len(records) - len(bad))
-    return Content(records=records, bad=bad, intact=intact, missing=missing)
+    return Content(records=records, bad=bad, intact=intact, missing=missing, size_bytes=len(data))
 
 
 def _decode_singly(data: bytes) -> tuple[list[JournalLine], list[bytes]]:

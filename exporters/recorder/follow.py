@@ -7,6 +7,7 @@ thread. Each step may be cut short by a kill and is then done again with the sam
 
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from exporters.journal.names import open_name
 from exporters.journal.put_back import finish
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import (
+    Content,
     Listing,
     Segment,
     add_segment,
@@ -74,12 +76,20 @@ class Follower:
         journal_dir: The folder of all instances.
         state: How far was read, and what is under way.
         quarantine: Where unreadable lines go.
+        offer: Told what is in each segment that was read, for whoever needs it next.
     """
 
-    def __init__(self, journal_dir: Path, state: State, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        journal_dir: Path,
+        state: State,
+        quarantine: Quarantine,
+        offer: Callable[[Segment, Content], None] = lambda _segment, _content: None,
+    ) -> None:
         self._journal_dir = journal_dir
         self._state = state
         self._quarantine = quarantine
+        self._offer = offer
         self._followed: dict[str, _Followed] = {}
         if journal_dir.is_dir():
             finish(journal_dir)
@@ -176,6 +186,7 @@ class Follower:
             if stub.line == "call" and opened.pop(stub.call_id, None) is None:
                 closed.append(stub.call_id)
         self._state.commit_read(segment.instance, segment.number, opened=opened, closed=closed, losses=losses)
+        self._offer(segment, content)
 
     def _close_open(self, instance: str, followed: _Followed, lines: list[bytes]) -> None:
         """Close the calls of a dead process in a segment of our own behind its last one."""

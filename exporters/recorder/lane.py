@@ -18,6 +18,7 @@ import structlog
 
 from exporters.journal.reader import Segment
 from exporters.recorder.deliver import Delivery, Parcel, age_s
+from exporters.recorder.pace import Pace
 from exporters.recorder.ports import SinkUnavailableError
 from exporters.recorder.status import SinkStatus
 
@@ -38,13 +39,18 @@ class Lane:
         status: Kept true while the lane serves.
         put_away: Called in the lane's thread with every segment that was delivered; its size in bytes if it left the
             journal, else None.
+        pace: Of all sinks together.
     """
 
-    def __init__(self, delivery: Delivery, status: SinkStatus, put_away: Callable[[Segment], int | None]) -> None:
+    def __init__(
+        self, delivery: Delivery, status: SinkStatus, put_away: Callable[[Segment], int | None], pace: Pace
+    ) -> None:
         self.delivery = delivery
         self.status = status
         self.name = delivery.sink.name
         self._put_away = put_away
+        self._pace = pace
+        self._walker = pace.join(delivery.cursors)
         self._read: Mapping[str, int] = {}
         self._parcel: Parcel | None = None
         """What the sink is being given; the same until it has it."""
@@ -64,6 +70,7 @@ class Lane:
     def drain(self) -> None:
         """Deliver what was offered, and end then, or at the first failure."""
         self._draining.set()
+        self._pace.disband()
         self._wake.set()
 
     def close(self) -> None:
@@ -102,6 +109,7 @@ class Lane:
 
     async def _advance(self) -> None:
         """Check the sink if that is due, then deliver everything there is."""
+        self._pace.begin(self._walker)
         # First, so that the lag is told even of a sink that was never there.
         await self._look_ahead()
         if not self._checked:
@@ -111,12 +119,14 @@ class Lane:
                 # Where something waits, only its delivery shows that the sink works.
                 self._works()
         while (parcel := self._parcel) is not None:
+            await self._pace.keep(self._walker)
             await self._in_thread(partial(self._deliver, parcel))
             self._parcel = None
             self._works()
             self.status.delivered_segments += len(parcel.segments)
             self.status.last_delivered_ns = time.time_ns()
             await self._look_ahead()
+        self._pace.rest(self._walker)
 
     async def _look_ahead(self) -> None:
         if self._parcel is None:
@@ -148,6 +158,7 @@ class Lane:
     async def _failed(self, error: Exception) -> bool:
         """Wait until the next try is due; True when there is to be none."""
         status = self.status
+        self._pace.rest(self._walker)
         if self._is_news(error):
             _LOG.warning("sink takes nothing", sink=self.name, error=str(error))
         self._checked = False

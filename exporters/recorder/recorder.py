@@ -24,7 +24,9 @@ from exporters.journal.reader import Segment, remove_instance
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.follow import Follower, Found, size_bytes
 from exporters.recorder.lane import Lane, set_within
+from exporters.recorder.pace import Pace
 from exporters.recorder.ports import KnowsProcesses, Pricer, Sink, SinkUnavailableError
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
 from exporters.recorder.status import RecorderStatus, SinkStatus
 from proxy.settings import Settings
@@ -97,7 +99,8 @@ class _Recorder:
         self._state = state
         self._status = status
         self._quarantine = Quarantine(settings.journal_dir)
-        self._follower = Follower(settings.journal_dir, state, self._quarantine)
+        segments = PricedSegments(pricer, [sink.name for sink in sinks])
+        self._follower = Follower(settings.journal_dir, state, self._quarantine, segments.offer)
         self._archive = Archive(
             settings.journal_dir,
             keep_s=settings.journal_keep_s,
@@ -106,10 +109,12 @@ class _Recorder:
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._lanes: list[Lane] = []
+        pace = Pace()
         for sink in sinks:
             own = status.sinks.setdefault(sink.name, SinkStatus())
             own.counts = state.counts(sink.name)
-            self._lanes.append(Lane(Delivery(sink, pricer, state, settings.journal_dir), own, self._put_away))
+            delivery = Delivery(sink, segments, state, settings.journal_dir)
+            self._lanes.append(Lane(delivery, own, self._put_away, pace))
         status.losses = state.losses()
         self._expired_at_s = self._counted_at_s = float("-inf")
         self._counts_due = True

@@ -27,6 +27,7 @@ from exporters.journal.reader import instances
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.follow import Follower
 from exporters.recorder.ports import Pricer, Sink
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
 
 _STATE = "recorder.sqlite"
@@ -126,7 +127,8 @@ def ship(
             _copy_state(source.state, staging / _STATE)
         state = State(staging / _STATE)
         try:
-            shipped = _ship(journal_dir, state, Delivery(sink, pricer, state, journal_dir), quarantine, progress)
+            delivery = Delivery(sink, PricedSegments(pricer), state, journal_dir)
+            shipped = _ship(journal_dir, state, delivery, quarantine, progress)
         finally:
             state.close()
         shipped.with_state = source.state is not None and not kept_too

@@ -10,6 +10,7 @@ from exporters.journal.writer import Journal
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.ports import Batch, PricedCall, SinkUnavailableError
 from exporters.recorder.ship import find_source, ship
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
 from proxy.core.pricing import Priced
 from tests.fakes.embedded_store import embedded_store
@@ -174,7 +175,7 @@ def test_a_machine_that_died_in_a_delivery_is_shipped_without_doubles(
     journal._lock.release()
     (dead / "run").mkdir()
     state = State(dead / "run" / "recorder.sqlite")
-    delivery = Delivery(plain, FixedPrices(), state, dead / "journal")
+    delivery = Delivery(plain, PricedSegments(FixedPrices()), state, dead / "journal")
 
     def killed(*_, **__):
         raise OSError("killed")

@@ -9,6 +9,7 @@ from exporters.journal.reader import add_segment, list_segments
 from exporters.recorder import deliver
 from exporters.recorder.deliver import MAX_PARCEL_SEGMENTS, Delivery, age_s
 from exporters.recorder.ports import SinkUnavailableError
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
 from proxy.core.money import Money
 from tests.fakes.records import attempt, call, call_id, loss, opened
@@ -37,7 +38,7 @@ def sink():
 @pytest.fixture
 def begin(journal_dir, state, sink):
     """A recorder's way along the journal, as if just started."""
-    return lambda: Delivery(sink, FixedPrices(), state, journal_dir)
+    return lambda: Delivery(sink, PricedSegments(FixedPrices()), state, journal_dir)
 
 
 @pytest.fixture

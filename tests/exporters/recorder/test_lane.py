@@ -7,6 +7,8 @@ from exporters.journal.reader import add_segment
 from exporters.recorder import lane as lane_module
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.lane import Lane, retry_s, set_within
+from exporters.recorder.pace import Pace
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
 from exporters.recorder.status import SinkStatus
 from tests.fakes.records import call, call_id
@@ -30,7 +32,7 @@ def state(tmp_path):
 
 @asynccontextmanager
 async def serving(journal_dir, state, sink, put_away=lambda _: 7):
-    lane = Lane(Delivery(sink, FixedPrices(), state, journal_dir), SinkStatus(), put_away)
+    lane = Lane(Delivery(sink, PricedSegments(FixedPrices()), state, journal_dir), SinkStatus(), put_away, Pace())
     task = asyncio.create_task(lane.serve())
     yield lane
     lane.drain()

@@ -11,6 +11,7 @@ from exporters.journal.writer import Journal
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.follow import Follower
 from exporters.recorder.ports import Batch, SinkUnavailableError
+from exporters.recorder.segments import PricedSegments
 from exporters.recorder.ship import ShipError, find_source, ship
 from exporters.recorder.state import State
 from tests.fakes.records import STARTED_NS, call, call_id, loss, opened
@@ -103,7 +104,7 @@ def recorded_by_the_dead(dead, store, parcels=1):
     """Let the dead machine's recorder read everything and deliver some parcels, of two segments each, before it dies."""
     (dead / "run").mkdir()
     state = State(dead / "run" / "recorder.sqlite")
-    delivery = Delivery(store, FixedPrices(), state, dead / "journal")
+    delivery = Delivery(store, PricedSegments(FixedPrices()), state, dead / "journal")
     for instance in ("w1", "w2"):
         for segment in list_segments(dead / "journal", instance).sealed.values():
             state.commit_read(instance, segment.number, opened={}, closed=[], losses={})
