@@ -7,12 +7,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from proxy.config import values
+from proxy.config.alerts import AlertsBuilder
 from proxy.config.problems import KeyPath, Report, did_you_mean, dotted
 from proxy.config.schema import Config, ProviderConfig, TlsConfig
 from proxy.config.sinks import SinksBuilder
 from proxy.config.values import SecretRef
 from proxy.providers.base import Provider
-from proxy.settings import LedgerSettings, Listen, ProviderSettings, Settings, SinkSettings, StoreSettings
+from proxy.settings import (
+    AlertSettings,
+    LedgerSettings,
+    Listen,
+    ProviderSettings,
+    Settings,
+    SinkSettings,
+    StoreSettings,
+)
 
 BASE_URL_ENV = {"azure": "AZURE_OPENAI_ENDPOINT"}
 """Provider kinds without a base URL of their own, and the environment variable that names it by their SDK's custom."""
@@ -62,6 +71,7 @@ class Builder:
             metrics_max_teams=config.metrics.max_teams,
             shutdown_grace_s=config.shutdown_grace,
             sinks=self._sinks(),
+            alerts=self._alerts(),
             semconv=config.semconv,
             ledger=self._ledger(),
             price_files=tuple(self._price_file(file, ("prices", index)) for index, file in enumerate(config.prices)),
@@ -186,6 +196,11 @@ class Builder:
             self._config.sinks, env=self._env, report=self._report, secret=self._secret, readable=self._readable
         )
         return builder.build()
+
+    def _alerts(self) -> AlertSettings:
+        return AlertsBuilder(
+            self._config.alerts, report=self._report, secret=self._secret, readable=self._readable
+        ).build()
 
     def _ledger(self) -> LedgerSettings:
         ledger = self._config.ledger

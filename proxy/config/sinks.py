@@ -4,14 +4,12 @@ OTLP is on when something says where to: `sinks.otlp.endpoint`, or `OTEL_EXPORTE
 one signal) in the environment. `sinks.otlp.enabled: false` turns it off, whatever the environment says.
 """
 
-import base64
-import binascii
 import re
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from proxy.config import values
+from proxy.config.hooks import HookFields
 from proxy.config.otel_env import OtelEnv, Signal
 from proxy.config.otel_env import Protocol as OtlpProtocol
 from proxy.config.problems import KeyPath, Report
@@ -22,7 +20,6 @@ from proxy.settings import OtlpSettings, OtlpTarget, SinkSettings, WebhookSettin
 _OTLP: KeyPath = ("sinks", "otlp")
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|passw|credential")
 _HOOK_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-_WEAK_SECRET_CHARACTERS = 24
 _SAY_REFERENCE = "a secret must not stand in this file; refer to it as env:NAME or file:PATH"
 
 
@@ -50,7 +47,7 @@ class SinksBuilder:
         self._otel = OtelEnv(env, report)
         self._report = report
         self._secret = secret
-        self._readable = readable
+        self._hooks = HookFields(report, secret=secret, readable=readable)
 
     def build(self) -> SinkSettings:
         """The settings; they are only good for use when the report is empty afterwards."""
@@ -117,7 +114,7 @@ class SinksBuilder:
         if otlp.endpoint is None:
             return self._otel.endpoint(signal, protocol)
         if re.search(r"/v1/(traces|metrics|logs)$", otlp.endpoint):
-            self._add((*_OTLP, "endpoint"), "must be the base that both signals share, without /v1/traces")
+            self._hooks.add((*_OTLP, "endpoint"), "must be the base that both signals share, without /v1/traces")
         return otlp.endpoint if protocol == "grpc" else f"{otlp.endpoint}/v1/{signal}"
 
     def _headers(self, otlp: OtlpConfig) -> dict[str, str]:
@@ -128,7 +125,7 @@ class SinksBuilder:
                 if not self._report.has(path):
                     found[name] = self._secret(value, path) or ""
             elif _CREDENTIAL.search(name):
-                self._add(path, _SAY_REFERENCE)
+                self._hooks.add(path, _SAY_REFERENCE)
             else:
                 found[name] = value
         return found
@@ -136,41 +133,22 @@ class SinksBuilder:
     def _tls(self, tls: ClientTlsConfig, signal: Signal) -> ClientTlsConfig:
         """Files of the section with whole paths, else those of the environment."""
         path = (*_OTLP, "tls")
-        ca_file = self._certificates(tls.ca_file, (*path, "ca_file")) or self._otel.file(signal, "CERTIFICATE")
+        ca_file = self._hooks.certificates(tls.ca_file, (*path, "ca_file")) or self._otel.file(signal, "CERTIFICATE")
         if tls.cert_file is None:
             if tls.key_file is not None:
-                self._add((*path, "key_file"), "belongs to cert_file, which is missing")
+                self._hooks.add((*path, "key_file"), "belongs to cert_file, which is missing")
             cert_file = self._otel.file(signal, "CLIENT_CERTIFICATE")
             return ClientTlsConfig(
                 ca_file=ca_file, cert_file=cert_file, key_file=self._otel.file(signal, "CLIENT_KEY") or cert_file
             )
-        cert_file = self._once((*path, "cert_file"), tls.cert_file)
-        key_file = self._once((*path, "key_file"), tls.key_file) if tls.key_file else cert_file
+        cert_file = self._hooks.once((*path, "cert_file"), tls.cert_file)
+        key_file = self._hooks.once((*path, "key_file"), tls.key_file) if tls.key_file else cert_file
         if not self._report.has(path):
             try:
                 ssl.create_default_context().load_cert_chain(cert_file, key_file)
             except (ssl.SSLError, OSError):
-                self._add((*path, "cert_file"), "must hold a certificate in PEM form, and key_file its key")
+                self._hooks.add((*path, "cert_file"), "must hold a certificate in PEM form, and key_file its key")
         return ClientTlsConfig(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
-
-    def _certificates(self, name: str | None, path: KeyPath) -> str | None:
-        if name is None:
-            return None
-        file = self._once(path, name)
-        if not self._report.has(path):
-            try:
-                ssl.create_default_context(cafile=file)
-            except (ssl.SSLError, OSError):
-                self._add(path, "must be a file of certificates in PEM form (BEGIN CERTIFICATE)")
-        return file
-
-    def _once(self, path: KeyPath, name: str) -> str:
-        """The whole path of a file; a mistake that both signals make is reported once."""
-        return name if self._report.has(path) else self._readable(name, path)
-
-    def _add(self, path: KeyPath, what: str) -> None:
-        if not self._report.has(path):
-            self._report.add(path, what)
 
     def _resource(self, otlp: OtlpConfig) -> dict[str, str]:
         named = {"service.name": otlp.service_name} if otlp.service_name else {}
@@ -183,12 +161,8 @@ class SinksBuilder:
         for key, value in (("url", hook.url), ("secret", hook.secret)):
             if value is None and not self._report.has(path):
                 self._report.add(path, f"needs a {key}")
-        hook_url = self._hook_url(hook.url, (*path, "url"))
-        secret = self._secret(hook.secret, (*path, "secret"))
-        if secret is not None and len(secret) < _WEAK_SECRET_CHARACTERS:
-            self._add((*path, "secret"), f"is too short to sign with: {_WEAK_SECRET_CHARACTERS} characters or more")
-        elif secret is not None and not _is_signing_secret(secret):
-            self._add((*path, "secret"), "must have base64 behind whsec_")
+        hook_url = self._hooks.url(hook.url, (*path, "url"))
+        secret = self._hooks.signing_secret(hook.secret, (*path, "secret"))
         if not hook_url or not secret:
             return None
         return WebhookSettings(
@@ -197,27 +171,5 @@ class SinksBuilder:
             secret=secret,
             only=hook.only,
             timeout_s=hook.timeout,
-            tls_ca_file=self._certificates(hook.tls.ca_file, (*path, "tls", "ca_file")),
+            tls_ca_file=self._hooks.certificates(hook.tls.ca_file, (*path, "tls", "ca_file")),
         )
-
-    def _hook_url(self, url: SecretRef | str | None, path: KeyPath) -> str | None:
-        if not isinstance(url, SecretRef):
-            return url
-        found = self._secret(url, path)
-        if found is None:
-            return None
-        try:
-            return values.whole_url(found)
-        except ValueError as error:
-            self._add(path, f"the URL found {error}")
-            return None
-
-
-def _is_signing_secret(secret: str) -> bool:
-    if not secret.startswith("whsec_"):
-        return True
-    try:
-        base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        return False
-    return True
