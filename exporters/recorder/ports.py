@@ -79,3 +79,12 @@ class KnowsProcesses(Protocol):
 
         Raises SinkUnavailableError.
         """
+
+
+@runtime_checkable
+class HasTrouble(Protocol):
+    """A sink that takes every batch, and may be in trouble with what it makes of it."""
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong, for people; empty where nothing is. Asked from any thread."""
