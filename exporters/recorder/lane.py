@@ -19,7 +19,7 @@ import structlog
 from exporters.journal.reader import Segment
 from exporters.recorder.deliver import Delivery, Parcel, age_s
 from exporters.recorder.pace import Pace
-from exporters.recorder.ports import SinkUnavailableError
+from exporters.recorder.ports import HasTrouble, SinkUnavailableError
 from exporters.recorder.status import SinkStatus
 
 _T = TypeVar("_T")
@@ -85,6 +85,8 @@ class Lane:
         self.status.waiting_segments = sum(
             max(0, last - cursors.get(instance, 0)) for instance, last in self._read.items()
         )
+        if isinstance(self.delivery.sink, HasTrouble):
+            self.status.trouble = self.delivery.sink.trouble
 
     def take_put_away(self) -> tuple[int, int]:
         """Segments and bytes that left the journal since this was last asked."""
