@@ -24,6 +24,8 @@ class SinkStatus(msgspec.Struct, kw_only=True):
     last_error: str = ""
     """Of the last failure, whether or not it works again."""
     last_error_ns: int | None = None
+    trouble: str = ""
+    """What is wrong with what it makes of the batches that it takes; empty where nothing is."""
     counts: dict[str, int] = {}
     """Everything it has counted, over all restarts: `calls`, `attempts`, `unpriced`, `refused` ..."""
 
