@@ -54,6 +54,8 @@ class SinkState(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str
     counts: dict[str, int]
     """Everything it has counted since the data folder exists."""
+    trouble: str = ""
+    """What is wrong with what it makes of the batches that it takes; empty where nothing is."""
 
 
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
