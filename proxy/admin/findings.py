@@ -169,6 +169,9 @@ def _sinks(status: Status) -> Iterator[Finding]:
             said = f"failed {_times(sink.failures)} in a row, {sink.lag_s:.1f} s behind: {sink.last_error}"
             advice = "See to what it delivers to. It is tried again; what it does not have waits in the journal."
             yield Finding("bad", f"sink {name}", said, advice)
+        elif sink.trouble:
+            advice = "It takes calls all the same. What it has to send waits, and is tried again."
+            yield Finding("bad", f"sink {name}", sink.trouble, advice)
         else:
             yield Finding("good", f"sink {name}", counted)
 
