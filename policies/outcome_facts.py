@@ -96,6 +96,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Answer = "no"
     fault: Fault | None = None
     """None for a good outcome."""
+    final: bool = False
+    """Nothing may be tried again, whatever a rule says: the app has got content, or left, or we ended it."""
     billed: bool | None = None
     """Whether the provider takes money for it: True where it reports usage or sent content, False where it did nothing
     of what it was asked; None where nobody can know."""

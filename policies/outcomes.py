@@ -43,6 +43,8 @@ _NOBODY_KNOWS: frozenset[ErrorClass] = frozenset({"timeout", "content_filter"})
 """Classes in which work may have been done and billed even where the status is an error."""
 _BREAKDOWNS = frozenset({"error", "failed", "abort", "network_error", "insufficient_system_resource"})
 """Finish reasons that speak of the provider; the others of the class `error` speak of what the model wrote."""
+_ENDED_BY_US: frozenset[Word] = frozenset({"cancelled", "interrupted"})
+"""By the app or the proxy, not by the provider."""
 _PHASE_CLASSES: dict[Phase, ErrorClass] = {
     "connect": "connect_error",
     "request": "invalid_request",
@@ -83,8 +85,8 @@ class Classifier:
     def classify(self, seen: Seen, kind: str, judge_error: Judge) -> Outcome:
         """The outcome of an attempt at a provider of that kind."""
         verdict = built_in(seen, kind, judge_error)
-        if verdict.word in {"cancelled", "interrupted"}:
-            return _outcome(seen, verdict)  # what we or the app ended says nothing of the provider
+        if verdict.word in _ENDED_BY_US:
+            return _outcome(seen, verdict)  # it says nothing of the provider
         if self.rules:
             look = Look(seen)
             rule = next((rule for rule in self.rules if holds(rule, look)), None)
@@ -211,6 +213,7 @@ def _outcome(seen: Seen, verdict: Verdict) -> Outcome:
         retry_same=error.retry_same,
         fallback=error.fallback,
         fault=error.fault,
+        final=seen.content_sent or verdict.word in _ENDED_BY_US,
         billed=_billed(seen, error.error_class),
         error=error,
     )

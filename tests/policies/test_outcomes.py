@@ -189,6 +189,7 @@ def test_an_app_that_left_is_nobodys_fault_but_its_own_and_no_rule_speaks_of_it(
     outcome = classify(good(client_left=True), always)
 
     assert (outcome.outcome, outcome.word, outcome.fault) == ("cancelled_by_client", "cancelled", "client")
+    assert outcome.final
 
 
 # Rules of the operator's.
@@ -302,3 +303,4 @@ def test_everything_has_an_outcome_and_nothing_is_tried_again_after_content(
 
     assert (outcome.outcome == "ok") == (outcome.error is None)
     assert not sent or (outcome.retry_same, outcome.fallback) == ("no", "no")
+    assert outcome.outcome == "ok" or not sent or outcome.final
