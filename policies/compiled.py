@@ -145,6 +145,8 @@ class KeyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     operations: tuple[str, ...] = ()
     expires_at_ns: int | None = None
     disabled: bool = False
+    revoked: bool = False
+    """Ended for good by `taximeter keys revoke`; such a key is disabled, too."""
 
 
 class ModelRate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,9 @@ from typing import Literal
 
 import msgspec
 
-PREFIX = b"tm-"
+from proxy.core.identity import VIRTUAL_PREFIX
+
+PREFIX = VIRTUAL_PREFIX
 Mode = Literal["passthrough", "virtual", "both"]
 """`passthrough`: apps send their own provider keys. `virtual`: only virtual keys are taken. `both`: either."""
 
@@ -35,26 +37,29 @@ class KeySecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KeyRing:
-    """Every secret in force, by its hash."""
+    """Every secret by its hash, those that are over too: one that was ours once is never taken for a provider's."""
 
-    __slots__ = ("_by_digest", "_pepper", "mode")
+    __slots__ = ("_by_digest", "_pepper", "in_use", "mode")
 
     def __init__(self, secrets_: Iterable[KeySecret], pepper: bytes, mode: Mode) -> None:
         self.mode = mode
         self._pepper = pepper
         self._by_digest = {secret.digest: secret for secret in secrets_}
+        self.in_use = mode == "virtual" or (mode == "both" and bool(self._by_digest))
+        """Whether calls are looked up at all; and whether the operator's keys are for virtual ones alone."""
 
     def __len__(self) -> int:
         return len(self._by_digest)
 
-    def find(self, credential: bytes, now_ns: int) -> str | None:
-        """Name of the key that this is a secret of; None when it is none, or no longer."""
+    def find(self, credential: bytes) -> KeySecret | None:
+        """The secret that this is; whether it still counts is for the caller to see."""
         if len(credential) > _LONGEST_KEY_BYTES:
             return None
-        secret = self._by_digest.get(digest(credential, self._pepper))
-        if secret is None or (secret.expires_at_ns is not None and now_ns >= secret.expires_at_ns):
-            return None
-        return secret.name
+        return self._by_digest.get(digest(credential, self._pepper))
+
+
+NO_KEYS = KeyRing((), b"", "both")
+"""Where nobody made one."""
 
 
 def new_key() -> str:
@@ -72,9 +77,15 @@ def digest(key: bytes, pepper: bytes) -> str:
     return hashlib.blake2b(key, key=pepper[:64], digest_size=32, person=b"taximeter key").hexdigest()
 
 
+def pepper_check(pepper: bytes) -> str:
+    """What tells a pepper from another, and nothing else about it."""
+    return hashlib.blake2b(b"", key=pepper[:64], digest_size=8, person=b"taximeter check").hexdigest()
+
+
 def hint(key: str) -> str:
     """What may be shown of a key: `tm-...x7Qp`."""
-    return f"{PREFIX.decode()}...{key[-_HINT_CHARS:]}"
+    start = PREFIX.decode() if key.startswith(PREFIX.decode()) else ""
+    return f"{start}...{key[-_HINT_CHARS:]}"
 
 
 def is_virtual(credential: bytes | None) -> bool:

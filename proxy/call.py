@@ -1,6 +1,7 @@
 """The progress of one call, from the first byte to its record."""
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,6 +23,9 @@ from proxy.downstream.server import ClientRequest
 from proxy.exchange import Exchange
 from proxy.place import Place
 from proxy.upstream.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from proxy.upstream.keys import UpstreamKey
 
 _NO_FACTS = RequestFacts()
 _LONGEST_TEXT_CHARS = 512
@@ -61,10 +65,10 @@ class Call:
         "call_id",
         "caller",
         "client_gone",
-        "credential",
         "dialect_name",
         "exchange",
         "facts",
+        "identity",
         "interrupted",
         "key",
         "method",
@@ -73,6 +77,7 @@ class Call:
         "path",
         "permit",
         "place",
+        "provider_key",
         "reasons",
         "refusal_class",
         "refused",
@@ -101,8 +106,9 @@ class Call:
         self.dialect_name = place.dialect_name
         self.trace = _NO_TRACE
         self.caller = Caller()
-        self.credential: bytes | None = None
-        """The app's own key, to keep it out of the record."""
+        self.identity = place.shared.identity
+        self.provider_key: "UpstreamKey | None" = None
+        """The operator's key that goes to the provider; None lets the app's own pass."""
         self.billing = ""
         self.key = ""
         """Name of the virtual key; empty for a key of the app's own."""
@@ -286,8 +292,8 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
 def _without_keys(error: ErrorFacts, call: Call) -> ErrorFacts:
     """The error without the keys that were used: some providers repeat the one they refuse."""
     message = said = error.message or ""
-    own = call.credential.decode("utf-8", "replace") if call.credential is not None else ""
-    for key in (own, call.upstream.settings.api_key or ""):
+    own = (key.decode("utf-8", "replace") for key in call.identity.credentials)
+    for key in (*own, *(key.secret for key in call.upstream.keys.all)):
         if len(key) >= _SHORTEST_KEY_CHARS:
             message = message.replace(key, REDACTED)
     return error if message == said else msgspec.structs.replace(error, message=message)

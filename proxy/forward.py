@@ -13,7 +13,6 @@ from typing import Protocol
 from proxy.call import Call, attempt_record
 from proxy.core.coding import can_code
 from proxy.core.facts import AnswerHead, ResponseFacts
-from proxy.core.query import without_parameter
 from proxy.core.usage_request import ask_for_usage
 from proxy.downstream.server import PayloadBroken, without_frames
 from proxy.editing import Editor, UsageEditor
@@ -25,6 +24,7 @@ from proxy.request_head import RequestHead
 from proxy.upstream.connection import Connection
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import LAST_CHUNK, ResponseHead, chunk
+from proxy.upstream.keys import retry_after_s
 
 _STALE_LIMIT_S = 1.0
 """A kept connection that closes without a byte within this time was closed already when the request was sent; later it
@@ -114,6 +114,8 @@ class _Attempt:
         self._started_ns = time.monotonic_ns()
         self._connect_ns: int | None = None
         self._changes: list[str] = ["usage_requested"] if asked_usage else []
+        if call.upstream.keys.several and call.provider_key is not None:
+            self._changes.append(f"provider_key={call.provider_key.name}")
         self._exchange: Exchange | None = None
         self._error: UpstreamError | None = None
         self._own_chunks = body is None and head.declared_length is None
@@ -152,9 +154,19 @@ class _Attempt:
         if exchange is not None:
             call.request_bytes += exchange.tunnelled_bytes
         self._record(self._facts(exchange))
+        if call.upstream.keys.several:
+            self._learn_of_key()
         # The exchange calls back into this attempt: without the cut every call would wait for the garbage collector.
         self._exchange = call.exchange = None
         return keep
+
+    def _learn_of_key(self) -> None:
+        """Let the provider's word on the key count for the calls that follow."""
+        call, exchange = self._call, self._exchange
+        error = call.attempts[-1].error
+        if call.provider_key is not None and error is not None and exchange is not None and exchange.head is not None:
+            wait_s = retry_after_s(exchange.head.raw)
+            call.upstream.keys.learn(call.provider_key, error.error_class, self._owner.loop.time(), wait_s)
 
     def _facts(self, exchange: Exchange | None) -> ResponseFacts:
         """What the answer said of itself, in the provider's own sense of it."""
@@ -313,9 +325,7 @@ class _Attempt:
     def _build_head(self, head: RequestHead) -> bytes:
         call, body = self._call, self._body
         upstream, request = call.upstream, call.request
-        query = call.place.query
-        if query and upstream.kind.credential_query and upstream.settings.api_key is not None:
-            query = _mark(without_parameter(call.query_text, upstream.kind.credential_query))
+        query = call.place.query if call.provider_key is None else call.place.bare_query
         lines = [
             b"%b %b%b%b HTTP/1.1\r\nHost: %b\r\n"
             % (
@@ -325,7 +335,7 @@ class _Attempt:
                 query,
                 upstream.origin.host_header,
             ),
-            head.shared.lines,
+            call.place.lines(call.provider_key),
             head.trace_lines(call.trace, self._span_id if upstream.settings.traceparent else None),
         ]
         if self._own_chunks:
@@ -358,7 +368,3 @@ def _reply(error: UpstreamError, provider: str) -> Reply:
         code="upstream_timeout" if error.timed_out else code,
         message=f"provider {provider}: {error}",
     )
-
-
-def _mark(query: str) -> bytes:
-    return b"?" + query.encode("latin-1") if query else b""

@@ -17,22 +17,15 @@ from policies.demand import Answer, Demand, Ledger, Refused
 from policies.engine import Engine
 from policies.facts import CallFacts
 from policies.inputs import read_inputs
-from policies.keys import KeyRing, is_virtual
 from policies.settling import Settler
 from proxy.call import Call, Permit
 from proxy.core.errors import ErrorClass
-from proxy.core.record import Caller, CallRecord, Draw
+from proxy.core.record import CallRecord, Draw
 from proxy.replies import Reply
 
 _RECORDED_KIND = "budget"
 _WORTH_WAITING_S = 60
 """A refusal that lasts longer is final for the call; SDKs wait no longer than that either."""
-_UNKNOWN_KEY = Reply(
-    status=401, code="unknown_key", message="this virtual key is not known; it may have been revoked or have expired"
-)
-_NEEDS_KEY = Reply(
-    status=401, code="virtual_key_needed", message="only virtual keys are taken here (tm-...); ask for one"
-)
 _CLASSES: dict[int, ErrorClass] = {402: "billing", 429: "rate_limit", 403: "permission", 401: "auth", 503: "overloaded"}
 """HTTP status of a refusal by a policy -> the class of it in the record."""
 
@@ -43,7 +36,6 @@ class Governor:
     Args:
         engine: The policies in force.
         settler: Reckons what calls have used, by the rates of those policies.
-        keys: The virtual keys.
         ledger: Who holds the counters.
         clock: Unix time in nanoseconds, as the ledger takes it.
     """
@@ -52,53 +44,23 @@ class Governor:
         self,
         engine: Engine,
         settler: Settler,
-        keys: KeyRing,
         ledger: Ledger,
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ledger = ledger
         self._clock = clock
-        self.install(engine, settler, keys)
+        self.install(engine, settler)
 
     @property
     def policies(self) -> CompiledPolicies:
         """The policies in force."""
         return self._engine.policies
 
-    def install(self, engine: Engine, settler: Settler, keys: KeyRing) -> None:
+    def install(self, engine: Engine, settler: Settler) -> None:
         """Take new policies; calls under way keep what they hold, and settle it."""
         self._engine = engine
         self._settler = settler
-        self._keys = keys
-
-    def identify(self, call: Call) -> Reply | None:
-        """Give a call the caller that its virtual key stands for; the refusal of a key that may not be used."""
-        credential, keys = call.credential, self._keys
-        if credential is None or not is_virtual(credential):
-            return _NEEDS_KEY if keys.mode == "virtual" else None
-        name = keys.find(credential, self._clock()) if keys.mode != "passthrough" else None
-        rule = self._engine.policies.keys.get(name) if name is not None else None
-        if rule is None:
-            return _UNKNOWN_KEY
-        if call.upstream.settings.api_key is None:
-            return Reply(
-                status=403,
-                code="no_provider_key",
-                message=f"a virtual key stands for a key of the operator's, and none is set for this provider "
-                f"(providers.{call.upstream.settings.name}.api_key)",
-            )
-        call.key = rule.name
-        given = call.caller
-        call.caller = Caller(
-            key_id=rule.name,
-            team=rule.team or given.team,
-            project=rule.project or given.project,
-            user=rule.user or given.user,
-            session=given.session,
-            tags=given.tags | rule.tags if rule.tags else given.tags,
-        )
-        return None
 
     async def admit(self, call: Call, body: bytes | None) -> Permit | Reply:
         """What the policies say of a call whose body was read: its permit, or the refusal for the app."""

@@ -16,11 +16,11 @@ from proxy.core.coding import Decoder
 from proxy.core.facts import Dialect, RequestFacts
 from proxy.core.headers import read_request_head
 from proxy.core.identity import identify
-from proxy.core.query import query_value
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.forward import Forwarder
+from proxy.gate import Gate
 from proxy.ids import new_call_id, new_span_id
 from proxy.place import Place, Places, dialect_of
 from proxy.replies import Reply, encode
@@ -88,6 +88,8 @@ class Handler:
         self.calls: set[Call] = set()
         self.governor: Governor | None = None
         """Asked before a call is forwarded; None where there are no policies."""
+        self.gate = Gate()
+        """Who may call."""
         self._places = Places(upstreams)
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
@@ -203,17 +205,14 @@ class Handler:
         return bool(done)
 
     async def _walk(self, call: Call, head: RequestHead) -> bool:
-        identity = head.shared.identity
-        in_query = call.upstream.kind.credential_query
-        if identity.credential is None and in_query and call.place.query:
-            identity = identify(head.shared.head, query_value(call.query_text, in_query))
+        identity = call.identity
         call.caller = identity.caller
-        call.credential = identity.credential
-        call.billing = call.upstream.billing or call.upstream.kind.billing(identity.credential)
         call.reasons.extend(identity.reasons)
-        if self.governor is not None and (turned_away := self.governor.identify(call)) is not None:
-            call.refusal_class = "auth"
+        if (turned_away := self.gate.identify(call)) is not None:
+            call.refusal_class = "auth" if turned_away.status == 401 else "permission"
             raise Refused(turned_away)
+        key = call.provider_key
+        call.billing = call.upstream.kind.billing(identity.credential) if key is None else key.billing
         body = await self._read(call, head)
         if self.governor is not None:
             admitted = await self.governor.admit(call, body)

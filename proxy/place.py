@@ -9,14 +9,18 @@ from collections.abc import Mapping
 import msgspec
 
 from proxy.core.facts import Dialect
+from proxy.core.identity import VIRTUAL_PREFIX
+from proxy.core.query import keys_of, without_keys
 from proxy.downstream.known_heads import KnownHead
 from proxy.providers import PROVIDERS, find_provider
 from proxy.providers.base import Route
 from proxy.replies import Reply
 from proxy.request_head import SharedHead, share
+from proxy.upstream.keys import UpstreamKey
 from proxy.upstream.provider import Upstream
 
 _BUILT_IN = frozenset(name for provider in PROVIDERS for name in (provider.kind, *provider.base_urls))
+_PREFIX = VIRTUAL_PREFIX.decode()
 _ANY_ROUTE = find_provider("openai_compatible").route
 
 
@@ -27,11 +31,24 @@ class Place(msgspec.Struct, frozen=True):
     raw_path: bytes
     query: bytes
     """With its question mark, as it came."""
+    bare_query: bytes
+    """The same without the app's key, for a provider that gets another one."""
     path: str
     route: Route
     dialect_name: str
     """Of the dialect that reads the bodies; empty when nobody does."""
     shared: SharedHead
+    made: dict[str, bytes] = {}
+    """Lines that were made before, by the name of their provider key."""
+
+    def lines(self, key: UpstreamKey | None) -> bytes:
+        """The header lines for the provider with this key of the operator's; None lets the app's own pass."""
+        name = "" if key is None else key.name
+        lines = self.made.get(name)
+        if lines is None:
+            credential = None if key is None else self.upstream.kind.credential(self.path, key.secret)
+            lines = self.made[name] = self.shared.lines(credential)
+        return lines
 
 
 class Places:
@@ -62,14 +79,21 @@ class Places:
         raw_path = (slash or b"/") + rest
         known_path = str(raw_path, "utf-8", "replace")
         route = upstream.route(head.method, known_path)
+        bare_query, query_keys = mark + query, tuple[str, ...]()
+        if query:
+            text, parameter = str(query, "latin-1"), upstream.kind.credential_query
+            query_keys = keys_of(text, parameter, _PREFIX)
+            if query_keys:
+                bare_query = _marked(without_keys(text, parameter, _PREFIX))
         return Place(
             upstream=upstream,
             raw_path=raw_path,
             query=mark + query,
+            bare_query=bare_query,
             path=known_path,
             route=route,
             dialect_name=route.dialect.name if route.dialect is not None else "",
-            shared=share(head.fields, upstream.credential(known_path)),
+            shared=share(head.fields, *query_keys),
         )
 
     def _unknown(self, name: str) -> str:
@@ -91,3 +115,7 @@ def _leaves_prefix(rest: bytes) -> bool:
     lowered = rest.lower().replace(b"%2e", b".").replace(b"%2f", b"/").replace(b"\\", b"/").replace(b"%5c", b"/")
     # What follows a semicolon is no part of a segment to servers that know path parameters (RFC 3986, 3.3).
     return any(segment.partition(b";")[0] in {b"..", b"."} for segment in lowered.replace(b"%3b", b";").split(b"/"))
+
+
+def _marked(query: str) -> bytes:
+    return f"?{query}".encode("latin-1") if query else b""

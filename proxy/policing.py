@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from policies.compiled import CompiledPolicies, from_json
+from policies.compiled import from_json
 from policies.demand import Ledger
 from policies.engine import Engine
 from policies.keys import KeyRing
 from policies.settling import Settler
 from proxy.child import CannotServeError
+from proxy.gate import Gate
 from proxy.governor import Governor
 from proxy.handler import Handler
 from proxy.providers import PROVIDERS
@@ -64,15 +65,15 @@ class Policing:
         governor = self._handler.governor
         if governor is not None and governor.policies.hash == policies.hash:
             return
+        self._handler.gate = Gate(KeyRing(policies.secrets, self._pepper, policies.key_mode), policies.keys)
         engine = Engine(policies)
         if governor is None and not _has_rules(engine):
             return
         settler = Settler(policies.rates, host_currencies=_HOST_CURRENCIES, provider_currencies=self._currencies)
-        keys = KeyRing(policies.secrets, self._pepper, policies.key_mode)
         if governor is None:
-            self._handler.governor = Governor(engine, settler, keys, self._open_ledger())
+            self._handler.governor = Governor(engine, settler, self._open_ledger())
         else:
-            governor.install(engine, settler, keys)
+            governor.install(engine, settler)
         self._log.info("policies in force", generation=policies.generation, hash=policies.hash)
 
     async def close(self) -> None:
@@ -82,5 +83,5 @@ class Policing:
 
 
 def _has_rules(engine: Engine) -> bool:
-    policies: CompiledPolicies = engine.policies
-    return bool(engine.matcher.rules or policies.secrets) or policies.key_mode != "passthrough"
+    # What a key may call is a rule, too.
+    return bool(engine.matcher.rules or engine.policies.keys)

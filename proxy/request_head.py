@@ -23,10 +23,19 @@ class SharedHead(msgspec.Struct, frozen=True):
     head: Head
     """The sorted headers, less those that vary."""
     identity: Identity
-    lines: bytes
-    """The header lines as the provider gets them, credential and baggage already changed, each with its line end."""
     content_encoding: str
     """Of the request body; empty for none."""
+
+    def lines(self, credential: Credential | None) -> bytes:
+        """The header lines as the provider gets them, each with its line end.
+
+        Args:
+            credential: Takes the place of whatever key the app sent; None lets the app's own pass.
+        """
+        changes = dict(self.identity.changes)
+        if credential is not None:
+            changes |= credential_changes(self.head, *credential)
+        return b"".join(b"%b: %b\r\n" % field for field in changed(self.head, changes))
 
 
 class RequestHead:
@@ -72,16 +81,11 @@ class RequestHead:
         return line
 
 
-def share(fields: Fields, credential: Credential | None) -> SharedHead:
-    """Take the constant header fields of a request apart; `credential` takes the place of the app's own key."""
+def share(fields: Fields, *query_keys: str) -> SharedHead:
+    """Take the constant header fields of a request apart; `query_keys` are the keys that stand in its query."""
     head = read_request_head(fields)
-    identity = identify(head)
-    changes = dict(identity.changes)
-    if credential is not None:
-        changes |= credential_changes(head, *credential)
     return SharedHead(
         head=head,
-        identity=identity,
-        lines=b"".join(b"%b: %b\r\n" % field for field in changed(head, changes)),
+        identity=identify(head, *query_keys),
         content_encoding=str(head.values.get(b"content-encoding", b""), "latin-1"),
     )

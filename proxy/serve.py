@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from policies.pepper import PepperError, kept_pepper
 from proxy.child import RELOAD
 from proxy.config.credentials import CredentialsError, make_private_dirs, with_new_credentials
-from proxy.policy_watch import PoliciesError, PolicyWatch, key_pepper
+from proxy.policy_watch import PoliciesError, PolicyWatch
 from proxy.ports import PortsError, with_free_ports
 from proxy.providers import find_provider
 from proxy.runlock import LockedError, supervisor_lock, wait_for_orphans
@@ -57,7 +58,7 @@ async def serve(
         with supervisor_lock(settings.run_dir):
             await wait_for_orphans(settings.run_dir, at_most_s=settings.shutdown_grace_s + 2 * _SPARE_S)
             settings = with_new_credentials(with_free_ports(settings))
-            settings = msgspec.structs.replace(settings, key_pepper=key_pepper(settings))
+            settings = msgspec.structs.replace(settings, key_pepper=pepper_of(settings))
             if demo:
                 settings = pointed_at_sandbox(settings)
             supervisor = _supervisor(settings, demo=demo)
@@ -79,23 +80,31 @@ async def serve(
                 await supervisor.stop()
 
 
+def pepper_of(settings: Settings) -> str:
+    """What the hashes of the keys are keyed with: by the configuration, else of the data folder. Raises PepperError."""
+    return settings.key_pepper or kept_pepper(settings.data_dir)
+
+
 def demo_settings(settings: Settings) -> Settings:
     """The same Taximeter in a data folder of its own, with a sandbox provider and no real key."""
-    providers = tuple(msgspec.structs.replace(provider, api_key=None) for provider in settings.providers)
-    return msgspec.structs.replace(settings, data_dir=settings.data_dir / "demo", sandbox=SANDBOX, providers=providers)
+    return msgspec.structs.replace(
+        settings, data_dir=settings.data_dir / "demo", sandbox=SANDBOX, providers=_without_keys(settings)
+    )
 
 
 def settings_for(settings: Settings, role: str) -> Settings:
     """What a role is told: everything but the secrets that it has no use for."""
     store = settings.store
     if role != "worker":
-        settings = msgspec.structs.replace(settings, key_pepper="")
-        providers = tuple(msgspec.structs.replace(provider, api_key=None) for provider in settings.providers)
-        settings = msgspec.structs.replace(settings, providers=providers)
+        settings = msgspec.structs.replace(settings, key_pepper="", providers=_without_keys(settings))
     if role not in {"recorder", "store"}:
         store = msgspec.structs.replace(store, password="", reader_password="")
         settings = msgspec.structs.replace(settings, store=store)
     return settings
+
+
+def _without_keys(settings: Settings) -> tuple[ProviderSettings, ...]:
+    return tuple(msgspec.structs.replace(one, api_key=None, api_keys=()) for one in settings.providers)
 
 
 def child_specs(settings: Settings, *, demo: bool) -> list[ChildSpec]:
@@ -161,10 +170,10 @@ def _explained() -> Iterator[None]:
     """Turn what may keep a Taximeter from starting into one error with one sentence."""
     try:
         yield
-    except (LockedError, CredentialsError, StartError) as error:
+    except (LockedError, CredentialsError, PepperError, StartError) as error:
         raise ServeError(str(error)) from error
     except PoliciesError as error:
-        raise ServeError(f"the policies have mistakes:\n{error}") from error
+        raise ServeError(f"the policies or keys cannot be used:\n{error}") from error
     except PortsError as error:
         raise ServeError(f"these addresses cannot be listened on:\n{error}") from error
     except OSError as error:

@@ -23,6 +23,20 @@ class Listen(msgspec.Struct, frozen=True):
         return f"http://{host}:{self.port}"
 
 
+class ProviderKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several keys of the operator's at a provider."""
+
+    name: str
+    """What it is called in records."""
+    key: str
+    weight: int = 1
+    """Its share of the calls, against the weights of the others."""
+
+    def __repr__(self) -> str:
+        """Without the key: settings end up in tracebacks."""
+        return f"ProviderKey(name={self.name!r}, weight={self.weight})"
+
+
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream of the data plane, reached under `/{name}/`."""
 
@@ -32,6 +46,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Scheme, host, optional port and path prefix; never a trailing slash."""
     api_key: str | None = None
     """The provider's real key; None lets the app's own key pass."""
+    api_keys: tuple[ProviderKey, ...] = ()
+    """Several of them, in its place."""
     currency: str | None = None
     """Overrides the host's currency (ISO 4217)."""
     connect_timeout_s: float = 10.0
@@ -43,6 +59,11 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for usage in OpenAI-style streams; None follows the provider's default."""
     traceparent: bool = True
     max_connections: int = 1000
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the operator has a key of his own there."""
+        return self.api_key is not None or bool(self.api_keys)
 
     def __repr__(self) -> str:
         """Without the key: settings end up in tracebacks."""
@@ -274,6 +295,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the hashes of virtual keys are keyed with, as hex."""
     sandbox: Listen | None = None
     """Where the sandbox provider listens; None when the supervisor starts none."""
+
+    def __repr__(self) -> str:
+        """Without the pepper: settings end up in tracebacks."""
+        return f"Settings(listen={self.listen!r}, data_dir={str(self.data_dir)!r}, config_file={self.config_file!r})"
 
     @property
     def journal_dir(self) -> Path:

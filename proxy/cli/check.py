@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 MASK = "********"
-_SECRETS = frozenset({"api_key", "password", "reader_password", "headers", "hook_url", "secret"})
+_SECRETS = frozenset({"api_key", "password", "reader_password", "headers", "hook_url", "secret", "key", "key_pepper"})
 
 
 @app.command(

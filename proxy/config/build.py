@@ -17,6 +17,7 @@ from proxy.settings import (
     AlertSettings,
     LedgerSettings,
     Listen,
+    ProviderKey,
     ProviderSettings,
     Settings,
     SinkSettings,
@@ -32,6 +33,7 @@ EMBEDDED_USER = "taximeter"
 _PROVIDER_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 _AUTO_WORKERS = 4
+_LONGEST_NAME = 64
 _PEPPER = re.compile(r"[0-9a-fA-F]{64}")
 _EMBEDDED_ONLY = frozenset({"listen", "max_memory_bytes", "max_queries"})
 
@@ -120,6 +122,7 @@ class Builder:
             kind=kind,
             base_url=base_url,
             api_key=self._secret(config.api_key, (*path, "api_key")),
+            api_keys=self._provider_keys(config, path),
             currency=config.currency,
             connect_timeout_s=config.timeouts.connect,
             first_byte_timeout_s=config.timeouts.first_byte,
@@ -130,6 +133,23 @@ class Builder:
             traceparent=config.traceparent,
             max_connections=config.max_connections,
         )
+
+    def _provider_keys(self, config: ProviderConfig, path: KeyPath) -> tuple[ProviderKey, ...]:
+        if config.api_keys and config.api_key:
+            self._report.add((*path, "api_keys"), "takes the place of api_key; remove one of them")
+        made: dict[str, ProviderKey] = {}
+        for index, one in enumerate(config.api_keys):
+            where = (*path, "api_keys", index)
+            if one.key is None:
+                if not self._report.has(where):
+                    self._report.add(where, "needs a key, such as {key: env:OPENAI_API_KEY, weight: 1}")
+                continue
+            secret, name = self._secret(one.key, (*where, "key")), one.name or Path(one.key.name).name[:_LONGEST_NAME]
+            if name in made:
+                self._report.add(where, "stands twice; give each key a name of its own")
+            elif secret is not None:
+                made[name] = ProviderKey(name=name, key=secret, weight=one.weight)
+        return tuple(made.values())
 
     def _known_url(self, kind: str, provider: Provider, known: tuple[str, str] | None) -> str | None:
         """The built-in base URL of the name, else that of the kind (a second account at the same provider)."""

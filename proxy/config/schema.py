@@ -44,6 +44,15 @@ class TlsConfig(Section):
     ca_file: FilePath | None = None
 
 
+class ProviderKeyConfig(Section):
+    """One of several keys of the operator's at a provider."""
+
+    key: SecretReference | None = None
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    name: Annotated[str, parsed(values.key_name)] | None = None
+    """What it is called in records; else the name of its variable or file."""
+
+
 class ProviderConfig(Section):
     """One upstream. The name of a built-in provider brings its kind and base URL along."""
 
@@ -51,6 +60,8 @@ class ProviderConfig(Section):
     kind: str | None = None
     base_url: BaseUrl | None = None
     api_key: SecretReference | None = None
+    api_keys: list[ProviderKeyConfig] = []
+    """Several, in place of `api_key`: calls are shared out by weight, around keys that are refused or slowed down."""
     timeouts: TimeoutsConfig = TimeoutsConfig()
     tls: TlsConfig = TlsConfig()
     inject_usage: bool | None = None
@@ -244,7 +255,7 @@ class Config(Section):
     """Files of prices over those of the product, the last one first; or names of sets that come with the product."""
     ledger: LedgerConfig = LedgerConfig()
     policies: list[FilePath] = ["policies/*.yaml"]
-    keys: KeysConfig = KeysConfig()
     """Policy files, or globs of them."""
+    keys: KeysConfig = KeysConfig()
     semconv: Annotated[Literal["1.41", "genai-dev"], BeforeValidator(_version_text)] = "1.41"
     shutdown_grace: Seconds = 30.0

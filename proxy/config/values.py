@@ -232,6 +232,13 @@ def identifier(raw: Any) -> str:
     raise ValueError("must be a name of letters, digits and underscores")
 
 
+def key_name(raw: Any) -> str:
+    """What one of several keys is called in records."""
+    if isinstance(raw, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", raw):
+        return raw
+    raise ValueError("must be a name of letters, digits and . _ - inside")
+
+
 def host_name(raw: Any) -> str:
     """A host name or IP address without a port, in lower case."""
     if isinstance(raw, str) and _is_host(raw):

@@ -14,6 +14,7 @@ BLAKE2b cannot be reversed for them, with or without a salt. A key that somebody
 trying, so that one goes through scrypt, which makes every try cost milliseconds and megabytes. The salt is a constant:
 it keeps tables made for other systems out, and a random one would differ by machine. A key out of a list of common
 words is not protected by any of this; no key should be one. Nothing of the key's text is shown, not even its end.
+What looks like a virtual key is random, or nobody's: it never costs a round of scrypt, or anybody could spend our time.
 """
 
 import hashlib
@@ -39,6 +40,9 @@ REPEATED = "attribution_repeated"
 TOO_MANY_TAGS = "attribution_too_many_tags"
 UNKNOWN = "attribution_unknown"
 
+VIRTUAL_PREFIX = b"tm-"
+"""What our own virtual keys begin with: such a one is never shown to a provider."""
+
 _FIELDS = frozenset({b"team", b"project", b"user", b"session"})
 _MEMBER = re.compile(rb"[ \t]*x-taximeter-([^ \t=;]*)[ \t]*=?([^;]*)", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -56,22 +60,31 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The caller of one call, and what reading it brought to light."""
 
     caller: Caller
-    credential: bytes | None = None
-    """The app's key itself, to be compared and forgotten; never recorded."""
+    credentials: tuple[bytes, ...] = ()
+    """Every key that came with the request, each once, to be compared and forgotten; never recorded. Virtual ones come
+    first, then in the order in which their places win over each other."""
     changes: dict[bytes, bytes | None] = {}
     """Header changes for the provider: the baggage without our members, where there were any."""
     reasons: tuple[str, ...] = ()
     """Why attribution was left out, each reason once."""
 
+    @property
+    def credential(self) -> bytes | None:
+        """The key that counts, where there is any."""
+        return self.credentials[0] if self.credentials else None
 
-def identify(head: Head, query_key: str | None = None) -> Identity:
-    """Read the caller off a request's headers; `query_key` is the key in the query, where the provider takes one."""
-    credential = _credential(head)
-    if credential is None and query_key:
-        credential = query_key.encode("utf-8", "surrogateescape")
-    fingerprint = key_id(credential) if credential else ""
+    @property
+    def virtual(self) -> bool:
+        """Whether it came with what looks like a virtual key."""
+        return bool(self.credentials) and self.credentials[0].startswith(VIRTUAL_PREFIX)
+
+
+def identify(head: Head, *query_keys: str) -> Identity:
+    """Read the caller off a request's headers; `query_keys` are the keys that stand in the query."""
+    credentials = _credentials(head, query_keys)
+    fingerprint = key_id(credentials[0]) if credentials else ""
     if not head.own and b"baggage" not in head.values:
-        return Identity(caller=Caller(key_id=fingerprint), credential=credential)
+        return Identity(caller=Caller(key_id=fingerprint), credentials=credentials)
     attribution = _Attribution()
     attribution.read((name[len(OWN_PREFIX) :], value) for name, value in head.own)
     changes = _read_baggage(head, attribution)
@@ -85,7 +98,7 @@ def identify(head: Head, query_key: str | None = None) -> Identity:
         tags=attribution.tags,
     )
     return Identity(
-        caller=caller, credential=credential, changes=changes, reasons=tuple(dict.fromkeys(attribution.reasons))
+        caller=caller, credentials=credentials, changes=changes, reasons=tuple(dict.fromkeys(attribution.reasons))
     )
 
 
@@ -97,7 +110,8 @@ def key_id(key: bytes) -> str:
 
 
 def _fingerprint(key: bytes) -> str:
-    if len(key) * math.log2(len(set(key)) or 1) < _GUESSABLE_BITS:
+    guessable = len(key) * math.log2(len(set(key)) or 1) < _GUESSABLE_BITS
+    if guessable and not key.startswith(VIRTUAL_PREFIX):
         digest = hashlib.scrypt(key, salt=_SALT, n=_SCRYPT_COST, r=8, p=1, dklen=8)
     else:
         digest = hashlib.blake2b(key, digest_size=8, person=_SALT).digest()
@@ -107,19 +121,26 @@ def _fingerprint(key: bytes) -> str:
 _remembered_fingerprint = lru_cache(maxsize=_REMEMBERED_KEYS)(_fingerprint)
 
 
-def _credential(head: Head) -> bytes | None:
-    """The app's key without its scheme, from the first place that holds one."""
+def _credentials(head: Head, query_keys: Iterable[str]) -> tuple[bytes, ...]:
+    """Every key of a request without its scheme, the one that counts first."""
+    found: dict[bytes, None] = {}
     for name in CREDENTIALS:
-        value = head.values.get(name)
-        if value is None:
+        if name not in head.values:
             continue
-        value = value.strip()
-        if name == b"authorization":
-            scheme, _, rest = value.partition(b" ")
-            value = rest.strip() or (b"" if scheme.lower() == b"bearer" else scheme)
-        if value:
-            return value
-    return websocket_key(head)
+        # What `Connection` names does not pass, and is a key all the same.
+        for field in (head.values[name], *head.all_values(name)):
+            value = field.strip()
+            if name == b"authorization":
+                scheme, _, rest = value.partition(b" ")
+                value = rest.strip() or (b"" if scheme.lower() == b"bearer" else scheme)
+            if value:
+                found[value] = None
+    if (key := websocket_key(head)) is not None:
+        found[key] = None
+    found |= {key.encode("utf-8", "surrogateescape"): None for key in query_keys if key}
+    if len(found) < 2:
+        return tuple(found)
+    return tuple(sorted(found, key=lambda key: not key.startswith(VIRTUAL_PREFIX)))
 
 
 class _Attribution:

@@ -46,6 +46,22 @@ def without_parameter(query: str, name: str) -> str:
     return "&".join(part for part in query.split("&") if not _is_named(part.partition("=")[0], name))
 
 
+def keys_of(query: str, name: str, prefix: str) -> tuple[str, ...]:
+    """Decoded keys of a query: every parameter of that name, and whatever begins with the prefix where a key may stand.
+
+    Args:
+        query: As it came, without its question mark.
+        name: Of the parameter that the provider takes its key in; empty where there is none.
+        prefix: Of keys that are told by how they begin.
+    """
+    return tuple(key for part in query.split("&") if (key := _key_in(part, name, prefix)))
+
+
+def without_keys(query: str, name: str, prefix: str) -> str:
+    """The query less what `keys_of` finds in it; the rest byte for byte."""
+    return "&".join(part for part in query.split("&") if not _key_in(part, name, prefix))
+
+
 def redacted(query: str) -> str:
     """The query for logs and records: values of parameters that hold secrets are replaced, however they are encoded."""
     if "=" not in query:
@@ -58,6 +74,14 @@ def _redacted_part(part: str) -> str:
     if equals and unquote_plus(raw_name).strip().lower() in _SECRETS:
         return f"{raw_name}={REDACTED}"
     return part
+
+
+def _key_in(part: str, name: str, prefix: str) -> str:
+    raw_name, _, raw_value = part.partition("=")
+    value = unquote_plus(raw_value)
+    if name and _is_named(raw_name, name):
+        return value
+    return value if value.startswith(prefix) and unquote_plus(raw_name).strip().lower() in _SECRETS else ""
 
 
 def _is_named(raw_name: str, name: str) -> bool:

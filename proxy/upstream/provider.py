@@ -6,8 +6,9 @@ from functools import lru_cache
 
 from proxy.outbox import Outbox
 from proxy.providers.base import Provider, Route
-from proxy.settings import ProviderSettings
+from proxy.settings import ProviderKey, ProviderSettings
 from proxy.upstream.head_shapes import HeadReader
+from proxy.upstream.keys import UpstreamKey, UpstreamKeys
 from proxy.upstream.pool import Origin, Pool
 
 _ROUTES_KEPT = 4096
@@ -30,9 +31,7 @@ class Upstream:
         self.pool = Pool(settings, loop, outbox, HeadReader(names))
         self.origin: Origin = self.pool.origin
         self.currency = settings.currency or kind.currencies.get(self.origin.host, "USD")
-        key = settings.api_key
-        self.billing = kind.billing(key.encode("latin-1")) if key is not None else ""
-        """How calls are paid for where the operator's own key tells."""
+        self.keys = UpstreamKeys(_keys(settings, kind))
         self._refusals: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._route = lru_cache(_ROUTES_KEPT)(kind.route)
 
@@ -42,11 +41,6 @@ class Upstream:
     def route(self, method: str, path: str) -> Route:
         """What a path of this provider is."""
         return (self._route if len(path) <= _LONGEST_KEPT_CHARS else self.kind.route)(method, path)
-
-    def credential(self, path: str) -> tuple[str, str] | None:
-        """Header name and whole value of the operator's key on this path; None lets the app's own key pass."""
-        key = self.settings.api_key
-        return None if key is None else self.kind.credential(path, key)
 
     def asks_usage(self, path: str, query: str, model: str) -> bool:
         """Whether a stream of this model on this path may be asked for usage on the app's behalf."""
@@ -63,3 +57,13 @@ class Upstream:
         self._refusals[path, model] = None
         if len(self._refusals) > _REFUSALS_KEPT:
             self._refusals.popitem(last=False)
+
+
+def _keys(settings: ProviderSettings, kind: Provider) -> list[UpstreamKey]:
+    own = settings.api_keys
+    if not own and settings.api_key is not None:
+        own = (ProviderKey(name="api_key", key=settings.api_key),)
+    return [
+        UpstreamKey(name=key.name, secret=key.key, weight=key.weight, billing=kind.billing(key.key.encode("latin-1")))
+        for key in own
+    ]

@@ -41,14 +41,14 @@ def test_a_place_holds_what_the_path_decides():
     assert isinstance(place, Place)
     assert (place.raw_path, place.query) == (b"/anthropic/v1/messages", b"?a=%20")
     assert (place.dialect_name, place.route.operation) == ("anthropic.messages", "chat")
-    assert place.shared.lines == b"Authorization: Bearer app\r\n"
+    assert place.lines(None) == b"Authorization: Bearer app\r\n"
 
 
 def test_the_operator_s_key_stands_in_the_lines_for_the_provider():
     place = PLACES.find(head(b"/mine/v1/models", b"GET"))
 
     assert isinstance(place, Place)
-    assert place.shared.lines == b"Authorization: Bearer sk\r\n"
+    assert place.lines(place.upstream.keys.choose(0)) == b"Authorization: Bearer sk\r\n"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 import asyncio
 import tracemalloc
 
-import pytest
-
 from proxy.outbox import Outbox
 from proxy.providers import find_provider
+from proxy.settings import ProviderKey
 from proxy.upstream.provider import Upstream
 from tests.fakes.settings import provider
 
@@ -62,17 +61,17 @@ async def test_long_paths_are_not_kept():
     assert after - before < 1_000_000
 
 
-@pytest.mark.parametrize(
-    ("kind", "path", "credential"),
-    [
-        ("openai", CHAT, ("authorization", "Bearer sk-1")),
-        ("anthropic", "/v1/messages", ("x-api-key", "sk-1")),
-        ("anthropic", CHAT, ("authorization", "Bearer sk-1")),
-    ],
-)
-async def test_the_operator_s_key_goes_where_the_path_wants_it(kind: str, path: str, credential: tuple[str, str]):
-    assert upstream(kind, api_key="sk-1").credential(path) == credential
-    assert upstream(kind).credential(path) is None
+async def test_one_key_of_the_operator_s_has_the_name_of_its_setting():
+    (key,) = upstream(api_key="sk-1").keys.all
+
+    assert (key.name, key.secret) == ("api_key", "sk-1")
+    assert upstream().keys.choose(0) is None
+
+
+async def test_several_keys_take_the_place_of_one():
+    one = upstream("minimax", api_keys=(ProviderKey(name="a", key="sk-cp-1"), ProviderKey(name="b", key="x", weight=2)))
+
+    assert [(key.name, key.weight, key.billing) for key in one.keys.all] == [("a", 1, "subscription"), ("b", 2, "")]
 
 
 async def test_what_is_printed_of_a_provider_holds_no_key():
