@@ -82,6 +82,8 @@ class Glance(msgspec.Struct, frozen=True):
     """Of counters that changed and that the process has a lease of; buckets are not among them."""
     wanted: frozenset[str]
     """Changed counters that another process could not borrow from."""
+    buckets: frozenset[str] = frozenset()
+    """Buckets that changed."""
 
 
 class Posting(msgspec.Struct, frozen=True):

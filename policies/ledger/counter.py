@@ -18,6 +18,7 @@ class LeasedCounter:
         "demand",
         "enforce",
         "frees_at_ns",
+        "heard",
         "lease",
         "leased",
         "limit",
@@ -37,6 +38,8 @@ class LeasedCounter:
         """The last one that it was borrowed for."""
         self.limit = demand.limit
         self.enforce = demand.enforce
+        self.heard = False
+        """Whether the books have ever said how it stands."""
         self.lease = 0
         self.used = 0
         """Of the lease: held by calls under way, or settled and not yet posted."""
@@ -94,7 +97,7 @@ class LeasedCounter:
 
     def borrowed(self, demand: Demand, standing: Standing) -> None:
         """Take what the books say after a borrowing."""
-        self.demand, self.limit, self.enforce = demand, demand.limit, demand.enforce
+        self.demand, self.limit, self.enforce, self.heard = demand, demand.limit, demand.enforce, True
         self.older_spent, self.older_leased = standing.older_spent, standing.older_leased
         self.room = standing.room
         if demand.kind == "rate":
@@ -128,6 +131,10 @@ class LeasedCounter:
         self.frees_at_ns = frees_at_ns
         self._refused_need, self._refused_until_s = need, now_s + _REFUSE_S
         self._refused_room = self.allowed - self.spent - self.leased
+
+    def reconsider(self) -> None:
+        """There may be more now than at the last refusal."""
+        self._refused_until_s = 0.0
 
     def refuses(self, demand: Demand, now_s: float, now_ns: int) -> bool:
         """Whether as much could not be had a moment ago, and nothing has changed since."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -76,6 +76,8 @@ class LeasedLedger:
         self._holds: dict[str, _Held] = {}
         self._passing = count()
         self._waiting = 0
+        self._asked: asyncio.Future[Any] | None = None
+        """What the books are doing, or did last."""
         self._down = False
         """Whether the books did not answer when they were last asked."""
         self._glancing = self._loop.create_task(self._glance_for_ever())
@@ -162,11 +164,11 @@ class LeasedLedger:
     def level(self, counter: str) -> Level | None:
         """See policies.demand.Ledger."""
         known = self._counters.get(counter)
-        return known.level() if known is not None else None
+        return known.level() if known is not None and known.heard else None
 
     def levels(self) -> Mapping[str, Level]:
         """See policies.demand.Ledger."""
-        return {name: counter.level() for name, counter in self._counters.items()}
+        return {name: counter.level() for name, counter in self._counters.items() if counter.heard}
 
     # with the books
 
@@ -244,6 +246,7 @@ class LeasedLedger:
             return
         async with self._lock:
             try:
+                await self._heard()
                 tending.apply(await self._ask(tending.glance()))
                 for work in tending.due(self._loop.time()):
                     await self._ask(work)
@@ -273,7 +276,13 @@ class LeasedLedger:
                 apply(future.result())
 
         asked.add_done_callback(done)
+        self._asked = asked
         return await asyncio.shield(asked)
+
+    async def _heard(self) -> None:
+        """Wait until what was asked last is answered: whoever asked may have gone away."""
+        if self._asked is not None and not self._asked.done():
+            await asyncio.wait([self._asked])
 
     def _at_once(self, call_id: str, demands: Sequence[Demand], now_ns: int) -> Answer | None:
         """The answer where memory has it: room, a refusal that still holds, or books that do not answer."""
@@ -292,6 +301,7 @@ class LeasedLedger:
 
     async def _borrow(self, call_id: str, demands: Sequence[Demand], now_ns: int) -> tuple[Answer, bool]:
         """Admit from what the books lend; else a refusal, and whether it may change when others give back."""
+        await self._heard()
         if self._tending.since < 0:
             self._tending.apply(await self._ask(self._tending.glance()))
         if (work := self._tending.before(demands)) is not None:

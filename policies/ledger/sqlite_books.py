@@ -153,7 +153,8 @@ class SqliteBooks(SqliteReading):
             for counter, lease, posted, spent, leased, allowed, kind, _ in rows
             if kind != "rate"
         )
-        return Glance(at, standings, frozenset(row[0] for row in rows if row[7] not in {"", instance}))
+        wanted = frozenset(row[0] for row in rows if row[7] not in {"", instance})
+        return Glance(at, standings, wanted, frozenset(row[0] for row in rows if row[6] == "rate"))
 
     @step()
     def post(self, pages: Sequence[Page], now_ns: int) -> int:

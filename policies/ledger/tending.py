@@ -71,6 +71,8 @@ class Tending:
         """Take what a glance has said."""
         self.since = glance.at
         self._newly_wanted |= glance.wanted
+        for name in glance.buckets & self._counters.keys():
+            self._counters[name].reconsider()
         for standing in glance.standings:
             counter = self._counters.get(standing.counter)
             if counter is not None:
@@ -140,6 +142,7 @@ class Tending:
             if counter.is_bucket:
                 free = max(0, counter.free)
                 if free or counter.owed:
+                    counter.reconsider()
                     amounts[name] = free + counter.owed
                     counter.lease -= free
                     counter.owed = 0

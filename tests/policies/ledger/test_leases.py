@@ -1,4 +1,4 @@
-"""The worker's ledger over real books, several workers on one file."""
+"""The worker's ledger over real books of either kind, several workers on the same ones."""
 
 import asyncio
 import random
@@ -8,7 +8,6 @@ import pytest
 from policies.demand import Admitted, Demand, Refused
 from policies.ledger.books import BooksUnavailableError, Page, Posting
 from policies.ledger.leases import LeasedLedger
-from policies.ledger.sqlite_books import SqliteBooks
 
 MINUTE_NS = 60 * 10**9
 NOW_NS = 1_795_000_000 * 10**9
@@ -21,17 +20,12 @@ def demand(amount, limit=1000, counter="budget:b@2026-11-24T00:00:00Z", **fields
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "ledger.sqlite"
-
-
-@pytest.fixture
-async def workers(path):
+async def workers(open_books):
     """Makes workers on the same books; all are closed at the end."""
     made = []
 
     def worker(name, **options):
-        made.append(LeasedLedger(SqliteBooks(path), name, clock=lambda: NOW_NS, **options))
+        made.append(LeasedLedger(open_books(), name, clock=lambda: NOW_NS, **options))
         return made[-1]
 
     yield worker
@@ -39,8 +33,8 @@ async def workers(path):
         await ledger.close()
 
 
-def spent_and_leased(path, counter="budget:b@2026-11-24T00:00:00Z"):
-    found = {one.counter: one for one in SqliteBooks(path).recorded()}
+def spent_and_leased(books, counter="budget:b@2026-11-24T00:00:00Z"):
+    found = {one.counter: one for one in books.recorded()}
     return (found[counter].spent, found[counter].leased)
 
 
@@ -79,7 +73,7 @@ async def test_what_another_worker_leases_and_does_not_use_is_given_back_for_a_c
     assert isinstance(answer, Admitted)
 
 
-async def test_a_refusal_names_the_demand_and_holds_nothing(workers, path):
+async def test_a_refusal_names_the_demand_and_holds_nothing(workers, open_books):
     ledger = workers("a")
     other = demand(1, counter="budget:other@2026-11-24T00:00:00Z")
 
@@ -103,11 +97,11 @@ async def test_settling_frees_what_was_not_used_and_a_second_settling_changes_no
     assert isinstance(await ledger.admit("3", [demand(1)], NOW_NS), Refused)
 
 
-async def test_what_is_posted_moves_from_the_lease_to_what_is_spent(workers, path):
+async def test_what_is_posted_moves_from_the_lease_to_what_is_spent(workers, open_books):
     ledger = workers("a")
     await ledger.admit("1", [demand(1000)], NOW_NS)
     ledger.settle("1", [400], NOW_NS)
-    books = SqliteBooks(path, durable=True)
+    books = open_books()
     page = Page("a", 1, (Posting(counter=demand(0).counter, unit="USD", spent=390, set_aside=400),))
 
     assert books.post([page], NOW_NS) == 1
@@ -120,19 +114,19 @@ async def test_what_is_posted_moves_from_the_lease_to_what_is_spent(workers, pat
     assert isinstance(await ledger.admit("3", [demand(1)], NOW_NS), Refused)
 
 
-async def test_the_lease_of_a_process_that_is_gone_is_free_when_it_is_forgotten(workers, path):
+async def test_the_lease_of_a_process_that_is_gone_is_free_when_it_is_forgotten(workers, open_books):
     gone = workers("gone")
     await gone.admit("1", [demand(900)], NOW_NS)
     alive = workers("alive", reclaim_s=0)
     assert isinstance(await alive.admit("2", [demand(900)], NOW_NS), Refused)
 
-    SqliteBooks(path).forget("gone")
+    open_books().forget("gone")
     await alive.look()
 
     assert isinstance(await alive.admit("3", [demand(900)], NOW_NS), Admitted)
 
 
-async def test_at_rest_nothing_is_on_lease(workers, path, monkeypatch):
+async def test_at_rest_nothing_is_on_lease(workers, open_books, monkeypatch):
     monkeypatch.setattr("policies.ledger.tending.TRIM_S", 0.0)
     ledger = workers("a")
     await ledger.admit("1", [demand(10)], NOW_NS)
@@ -141,7 +135,7 @@ async def test_at_rest_nothing_is_on_lease(workers, path, monkeypatch):
     await ledger.look()
     await ledger.look()
 
-    assert spent_and_leased(path) == (0, 0)
+    assert spent_and_leased(open_books()) == (0, 0)
 
 
 @pytest.mark.parametrize(("unavailable", "kind"), [("deny", Refused), ("allow", Admitted)])
@@ -228,3 +222,168 @@ async def test_the_older_buckets_of_a_rolling_window_count_until_they_leave(work
     assert isinstance(answer, Refused)
     assert answer.frees_at_ns == NOW_NS + MINUTE_NS
     assert isinstance(await ledger.admit("3", [demand(300, counter=new, also=(old,), **rolling)], NOW_NS), Admitted)
+
+
+async def test_what_a_call_finds_free_while_another_borrows_is_not_taken_twice(workers, open_books):
+    ledger = workers("a", reclaim_s=0)
+    await ledger.admit("1", [demand(500)], NOW_NS)
+    ledger.release("1", NOW_NS)
+
+    slow = asyncio.create_task(ledger.admit("2", [demand(1000)], NOW_NS))
+    await asyncio.sleep(0)
+    quick = ledger.try_admit("3", [demand(400)], NOW_NS)
+    answers = [await slow, quick or await ledger.admit("3", [demand(400)], NOW_NS)]
+
+    assert [type(answer) for answer in answers] == [Admitted, Refused]
+    assert ledger.level(demand(0).counter).held == 1000
+
+
+async def test_a_call_that_goes_away_while_it_borrows_leaves_nothing_held(workers, open_books):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(100)], NOW_NS)
+
+    leaving = asyncio.create_task(ledger.admit("2", [demand(800)], NOW_NS))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+    ledger.release("1", NOW_NS)
+    assert isinstance(await ledger.admit("3", [demand(1000)], NOW_NS), Admitted)
+
+
+async def test_a_limit_that_was_lowered_counts_for_the_next_call(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(500)], NOW_NS)
+    ledger.settle("1", [100], NOW_NS)
+
+    answer = await ledger.admit("2", [demand(51, limit=150)], NOW_NS)
+
+    assert isinstance(answer, Refused)
+    assert isinstance(await ledger.admit("3", [demand(50, limit=150)], NOW_NS), Admitted)
+
+
+async def test_two_demands_of_one_counter_hold_both(workers):
+    ledger = workers("a")
+
+    assert isinstance(await ledger.admit("1", [demand(600), demand(600)], NOW_NS), Refused)
+    assert isinstance(await ledger.admit("2", [demand(500), demand(500)], NOW_NS), Admitted)
+    assert ledger.try_admit("3", [demand(1)], NOW_NS) is None
+
+
+async def test_a_crowd_at_a_cap_asks_the_books_once(workers, monkeypatch):
+    ledger, asked = workers("a"), []
+    borrow = ledger._books.borrow
+    monkeypatch.setattr(ledger._books, "borrow", lambda *given: asked.append(1) or borrow(*given))
+
+    answers = await asyncio.gather(*(ledger.admit(str(n), [demand(1001)], NOW_NS) for n in range(50)))
+
+    assert {type(answer) for answer in answers} == {Refused}
+    assert {(answer.allowed, answer.frees_at_ns) for answer in answers} == {(1000, NOW_NS + MINUTE_NS)}
+    assert len(asked) == 1
+
+
+async def test_while_the_books_are_down_calls_are_answered_from_memory_until_they_are_back(workers, monkeypatch):
+    ledger, asked = workers("a"), []
+    await ledger.admit("1", [demand(100)], NOW_NS)
+    ledger.release("1", NOW_NS)
+
+    def fail(*_):
+        asked.append(1)
+        raise BooksUnavailableError("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger._books, "borrow", fail)
+        answers = await asyncio.gather(*(ledger.admit(str(n), [demand(500)], NOW_NS) for n in range(20)))
+        assert {answer.unavailable for answer in answers} == {True}
+        assert len(asked) == 1
+        assert isinstance(await ledger.admit("free", [demand(100)], NOW_NS), Admitted)
+
+    await ledger.look()
+    assert isinstance(await ledger.admit("2", [demand(500)], NOW_NS), Admitted)
+
+
+async def test_what_a_call_used_beyond_its_hold_is_put_on_lease(workers, open_books):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(100)], NOW_NS)
+    ledger.settle("1", [700], NOW_NS)
+
+    await ledger.look()
+
+    assert spent_and_leased(open_books()) == (0, 700)
+    assert isinstance(await workers("b", reclaim_s=0).admit("2", [demand(301)], NOW_NS), Refused)
+
+
+async def test_a_call_that_held_nothing_and_used_something_is_counted_though_its_counter_was_let_go(
+    workers, open_books, monkeypatch
+):
+    monkeypatch.setattr("policies.ledger.tending.TRIM_S", 0.0)
+    monkeypatch.setattr("policies.ledger.tending.IDLE_S", 0.0)
+    ledger = workers("a")
+    await ledger.admit("1", [demand(0, kind="budget")], NOW_NS)
+    for _ in range(3):
+        await ledger.look()
+
+    ledger.settle("1", [40], NOW_NS)
+    await ledger.look()
+
+    assert spent_and_leased(open_books()) == (0, 40)
+
+
+async def test_a_bucket_takes_back_what_a_call_did_not_use(workers):
+    ledger = workers("a")
+    limit = {"kind": "rate", "unit": "tokens", "counter": "limit:tpm", "per_ns": MINUTE_NS, "ends_at_ns": None}
+    await ledger.admit("1", [demand(1000, 1000, **limit)], NOW_NS)
+    assert isinstance(await ledger.admit("2", [demand(1, 1000, **limit)], NOW_NS), Refused)
+
+    ledger.settle("1", [100], NOW_NS)
+    await ledger.look()
+
+    assert isinstance(await ledger.admit("3", [demand(900, 1000, **limit)], NOW_NS + 10**6), Admitted)
+    assert isinstance(await ledger.admit("4", [demand(1, 1000, **limit)], NOW_NS + 10**6), Refused)
+
+
+async def test_a_bucket_remembers_what_a_call_used_beyond_its_share(workers):
+    ledger = workers("a")
+    limit = {"kind": "rate", "unit": "tokens", "counter": "limit:tpm", "per_ns": MINUTE_NS, "ends_at_ns": None}
+    await ledger.admit("1", [demand(10, 600, **limit)], NOW_NS)
+
+    ledger.settle("1", [600], NOW_NS)
+    await ledger.look()
+
+    answer = await ledger.admit("2", [demand(1, 600, **limit)], NOW_NS)
+    assert isinstance(answer, Refused)
+
+
+async def test_counters_that_are_idle_are_let_go_and_take_up_where_they_were(workers, open_books, monkeypatch):
+    monkeypatch.setattr("policies.ledger.tending.TRIM_S", 0.0)
+    monkeypatch.setattr("policies.ledger.tending.IDLE_S", 0.0)
+    ledger, books = workers("a"), open_books()
+    for turn in range(1, 4):
+        await ledger.admit(str(turn), [demand(100)], NOW_NS)
+        ledger.settle(str(turn), [50], NOW_NS)
+        books.post([Page("a", turn, (Posting(counter=demand(0).counter, unit="USD", spent=50, set_aside=50),))], NOW_NS)
+        for _ in range(4):
+            await ledger.look()
+        assert books.lenders()[0].leases == 0
+        assert ledger.level(demand(0).counter).spent == 50 * turn
+
+    assert spent_and_leased(books) == (150, 0)
+
+
+async def test_an_extension_of_what_could_not_be_counted_is_not_counted_either(workers, monkeypatch):
+    ledger = workers("a")
+
+    def fail(*_):
+        raise BooksUnavailableError("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger._books, "borrow", fail)
+        answer = await ledger.admit("1", [demand(10, when_unavailable="allow")], NOW_NS)
+    assert answer.uncounted == (demand(0).counter,)
+    await ledger.look()
+
+    assert isinstance(await ledger.extend("1", [50], NOW_NS), Admitted)
+    assert list(ledger.held("1")) == [None]
+    ledger.settle("1", [60], NOW_NS)
+    assert ledger.level(demand(0).counter) is None

@@ -1,0 +1,87 @@
+"""A real Redis for tests, on a free port, gone with the test."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
+WHY_NOT = "redis-server is not installed (Debian package redis-server)"
+_PATIENCE_S = 10.0
+
+
+class RedisServer:
+    """A running server; it can be stopped and started again on the same port, with or without its data."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """As `ledger.url` names it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        if PROGRAM is None:
+            raise FileNotFoundError(WHY_NOT)
+        self._process = subprocess.Popen(
+            [
+                PROGRAM,
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(self.folder),
+                "--save",
+                "",
+                *self._options,
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline_s = time.monotonic() + _PATIENCE_S
+        client = redis.Redis(port=self.port)
+        while True:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.02)
+            else:
+                client.close()
+                return
+
+    def stop(self) -> None:
+        """Kill it: what it has not written is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
+    """A server for the length of a test or a session."""
+    server = RedisServer(folder, *options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
