@@ -133,7 +133,7 @@ class Keystore:
                     )
             noting()
 
-    def keys(self) -> tuple[StoredKey, ...]:
+    def all_keys(self) -> tuple[StoredKey, ...]:
         """Every key there ever was, by name."""
         with self._reading():
             rows = self._db.execute("SELECT name, rule, created_at_ns, revoked_at_ns, note FROM keys ORDER BY name")

@@ -3,8 +3,10 @@
 Several machines that know the same keys have the same pepper, by the configuration (`keys.pepper`).
 """
 
+import contextlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from policies.keys import new_pepper
@@ -15,6 +17,11 @@ _PEPPER = re.compile(r"[0-9a-f]{64}")
 
 class PepperError(Exception):
     """There is a pepper, and it cannot be used; the message is one sentence for the operator."""
+
+
+def pepper_of(configured: str, data_dir: Path) -> str:
+    """The pepper of the configuration where there is one, else that of the data folder. Raises PepperError."""
+    return configured or kept_pepper(data_dir)
 
 
 def kept_pepper(data_dir: Path) -> str:
@@ -34,15 +41,13 @@ def kept_pepper(data_dir: Path) -> str:
 def _make(file: Path) -> None:
     """Whole or not at all, and of two that make one at a time both have the first."""
     file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as opened:
-        opened.write(new_pepper().encode() + b"\n")
-        opened.flush()
-        os.fsync(opened.fileno())
+    descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # open to its owner alone
     try:
-        os.link(draft, file)
-    except FileExistsError:
-        pass
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(new_pepper().encode() + b"\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, file)
     finally:
-        draft.unlink()
+        Path(draft).unlink()

@@ -107,7 +107,7 @@ class Call:
         self.trace = _NO_TRACE
         self.caller = Caller()
         self.identity = place.shared.identity
-        self.provider_key: "UpstreamKey | None" = None
+        self.provider_key: UpstreamKey | None = None
         """The operator's key that goes to the provider; None lets the app's own pass."""
         self.billing = ""
         self.key = ""

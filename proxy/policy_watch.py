@@ -155,7 +155,7 @@ class PolicyWatch:
         try:
             store = Keystore(path, bytes.fromhex(self._settings.key_pepper))
             try:
-                return store.keys()
+                return store.all_keys()
             finally:
                 store.close()
         except KeystoreError as error:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from policies.pepper import PepperError, kept_pepper
+from policies.pepper import PepperError, pepper_of
 from proxy.child import RELOAD
 from proxy.config.credentials import CredentialsError, make_private_dirs, with_new_credentials
 from proxy.policy_watch import PoliciesError, PolicyWatch
@@ -58,7 +58,7 @@ async def serve(
         with supervisor_lock(settings.run_dir):
             await wait_for_orphans(settings.run_dir, at_most_s=settings.shutdown_grace_s + 2 * _SPARE_S)
             settings = with_new_credentials(with_free_ports(settings))
-            settings = msgspec.structs.replace(settings, key_pepper=pepper_of(settings))
+            settings = msgspec.structs.replace(settings, key_pepper=pepper_of(settings.key_pepper, settings.data_dir))
             if demo:
                 settings = pointed_at_sandbox(settings)
             supervisor = _supervisor(settings, demo=demo)
@@ -78,11 +78,6 @@ async def serve(
             finally:
                 watching.cancel()
                 await supervisor.stop()
-
-
-def pepper_of(settings: Settings) -> str:
-    """What the hashes of the keys are keyed with: by the configuration, else of the data folder. Raises PepperError."""
-    return settings.key_pepper or kept_pepper(settings.data_dir)
 
 
 def demo_settings(settings: Settings) -> Settings:

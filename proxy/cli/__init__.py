@@ -15,6 +15,8 @@ COMMANDS = {
     "serve": "proxy.cli.serve",
     "check": "proxy.cli.check",
     "policy": "proxy.cli.policy",
+    "keys": "proxy.cli.keys",
+    "audit": "proxy.cli.audit",
     "report": "proxy.cli.report",
     "sql": "proxy.cli.sql",
     "store": "proxy.cli.store",
