@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "proxy.cli.serve",
     "check": "proxy.cli.check",
     "policy": "proxy.cli.policy",
+    "alerts": "proxy.cli.alerts",
     "keys": "proxy.cli.keys",
     "audit": "proxy.cli.audit",
     "report": "proxy.cli.report",
