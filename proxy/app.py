@@ -89,6 +89,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from exporters.upkeep import run_upkeep
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
+    from proxy.app_alerts import alert_sinks
 
     pricer = pricer_of(settings)
     known = RecorderStatus()
@@ -116,6 +117,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         try:
             await asyncio.to_thread(_prepare_store, settings, stop)
             sinks: list[Sink] = [*make_sinks(settings), LedgerSink(_books(settings, durable=True)), prometheus]
+            sinks += alert_sinks(settings, known, _books(settings))
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()
@@ -335,6 +337,7 @@ def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
                 failures=sink.failures,
                 last_error=sink.last_error,
                 counts=dict(sink.counts),
+                trouble=sink.trouble,
             )
             for name, sink in known.sinks.items()
         },
