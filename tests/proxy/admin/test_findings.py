@@ -165,3 +165,10 @@ def test_before_the_first_self_check_nothing_is_said_of_it():
 def test_a_process_that_said_why_it_cannot_serve_is_told_with_its_words():
     process = {**WELL.processes[0], "state": "waiting", "pid": None, "why": "the folder is damaged"}
     assert found(status(processes=[process]), "worker-0").said.endswith("waiting: the folder is damaged")
+
+
+def test_a_sink_in_trouble_with_what_it_sends_is_bad_though_it_takes_everything():
+    sink = SinkState(reachable=True, lag_s=0.0, failures=0, last_error="", counts={}, trouble="ops: no answer")
+    status = msgspec.structs.replace(WELL, journal=JournalStatus(sinks={"alerts": sink}))
+    (found,) = [one for one in judge(status) if one.about == "sink alerts"]
+    assert (found.state, found.said) == ("bad", "ops: no answer")
