@@ -31,6 +31,9 @@ LOOK_S = 0.5
 """How often files and keys are looked at."""
 STATE_NAME = "policies-state.json"
 
+_NEVER = object()
+"""How nothing ever looks."""
+
 
 class PoliciesError(Exception):
     """The policies or keys cannot be used; the message names every reason."""
@@ -115,7 +118,7 @@ class PolicyWatch:
             try:
                 changed = self._put_in_force()
             except PoliciesError:
-                self._keys_read = None  # once more at the next look
+                self._keys_read = _NEVER  # once more at the next look
                 raise
             if changed:
                 self._tell()
