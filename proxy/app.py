@@ -6,6 +6,7 @@ database engine.
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -43,6 +44,7 @@ _SCRAPE_PATIENCE_S = 0.5
 """How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
 _TROUBLE_S = 60.0
 _FRESH_LOSS_S = 3600.0
+_RECORDER_GC_THRESHOLDS = (50_000, 10, 10)
 _DEMO_SEED = 7
 _DEMO_CALLS_PER_S = 8.0
 """At the busiest hour of the demo's day; a full picture within a minute, and a machine that stays quiet."""
@@ -116,6 +118,10 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
         looking = tasks.create_task(look_after_store())
         try:
             await asyncio.to_thread(_prepare_store, settings, stop)
+            # A parcel is thousands of objects in no cycle, and the price library tens of thousands that stay for good.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*_RECORDER_GC_THRESHOLDS)
             sinks: list[Sink] = [*make_sinks(settings), LedgerSink(_books(settings, durable=True)), prometheus]
             sinks += alert_sinks(settings, known, _books(settings))
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
