@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -19,7 +19,6 @@ from proxy.child import CannotServeError, Role, live
 from proxy.logs import configure
 from proxy.providers import PROVIDERS
 from proxy.runlock import hold_child_lock
-from proxy.runstate import read_state
 from proxy.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:
@@ -35,15 +34,12 @@ if TYPE_CHECKING:
     from policies.ledger.books import Books
     from proxy.admin.app import MetricsSource
     from proxy.admin.looks import Looks
-    from proxy.admin.status import JournalStatus, SelfCheck, Status
     from proxy.core.price import Listing
     from proxy.prices.pricer import Pricer
 
 _STORE_PATIENCE_S = 3.0
 _SCRAPE_PATIENCE_S = 0.5
 """How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
-_TROUBLE_S = 60.0
-_FRESH_LOSS_S = 3600.0
 _RECORDER_GC_THRESHOLDS = (50_000, 10, 10)
 _DEMO_SEED = 7
 _DEMO_CALLS_PER_S = 8.0
@@ -92,12 +88,13 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
     from proxy.app_alerts import alert_sinks
+    from proxy.app_status import checked, journal_as_told, told_status
 
     pricer = pricer_of(settings)
     known = RecorderStatus()
     recording, serving, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    looks = Looks(lambda: _status(settings, _journal_as_told(known), told_by="recorder", self_check=_checked(known)))
+    looks = Looks(lambda: told_status(settings, journal_as_told(known), told_by="recorder", self_check=checked(known)))
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
     app = admin_app(looks.now, metrics=_metrics(known, prometheus, looks), hosts=settings.admin_hosts)
 
@@ -228,14 +225,6 @@ def run_child(role: str, settings: Settings, slot: int) -> int:
 # --- what the command line and the admin port ask -------------------------------------------------------------------
 
 
-def status_of(settings: Settings) -> "Status":
-    """How everything is doing, from the recorder if one runs, else from the disk. Blocks for some seconds at most."""
-    from proxy.admin.status import fetch
-
-    told = fetch(settings.admin) if read_state(settings) else None
-    return told or _status(settings, _journal_on_disk(settings), told_by="disk")
-
-
 def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Format") -> "Told":
     """The answer to a question about the calls; what is wrong is part of the answer.
 
@@ -307,85 +296,6 @@ def copy_store(
         return copying.copy_store(settings, wish, tell)
     except CopyError as error:
         raise RefusedError(str(error)) from error
-
-
-def _status(
-    settings: Settings,
-    journal: "JournalStatus",
-    *,
-    told_by: Literal["recorder", "disk"],
-    self_check: "SelfCheck | None" = None,
-) -> "Status":
-    from exporters.schema.migrations import load_migrations
-    from proxy.admin.status import gather
-
-    wanted = max(migration.version for migration in load_migrations())
-    return gather(settings, journal, wanted, told_by=told_by, self_check=self_check)
-
-
-def _journal_as_told(known: "RecorderStatus") -> "JournalStatus":
-    from proxy.admin.status import JournalStatus, SinkState
-
-    return JournalStatus(
-        segments=known.journal_segments,
-        bytes=known.journal_bytes,
-        lag_s=known.journal_oldest_s,
-        losses=dict(known.losses),
-        fresh_losses=tuple(r for r, at_ns in dict(known.losses_at_ns).items() if _ago_s(at_ns) < _FRESH_LOSS_S),
-        phase=known.phase,
-        look_age_s=_ago_s(known.looked_at_ns) if known.looked_at_ns else None,
-        trouble=known.last_error if known.last_error_ns and _ago_s(known.last_error_ns) < _TROUBLE_S else "",
-        quarantined=dict(known.quarantine),
-        sinks={
-            name: SinkState(
-                reachable=sink.reachable,
-                lag_s=sink.lag_s,
-                failures=sink.failures,
-                last_error=sink.last_error,
-                counts=dict(sink.counts),
-                trouble=sink.trouble,
-            )
-            for name, sink in known.sinks.items()
-        },
-    )
-
-
-def _checked(known: "RecorderStatus") -> "SelfCheck":
-    from proxy.admin.status import SelfCheck
-
-    check = known.self_check
-    return SelfCheck(
-        ran_at_s=None if check.ran_at_ns is None else check.ran_at_ns / 1e9,
-        ok=check.ok,
-        days=check.days,
-        doubled_calls=check.doubled_calls,
-        doubled_attempts=check.doubled_attempts,
-        drifted_days=check.drifted_days,
-        findings=tuple(check.findings),
-        error=check.last_error,
-    )
-
-
-def _ago_s(at_ns: int) -> float:
-    return max(0.0, (time.time_ns() - at_ns) / 1e9)
-
-
-def _journal_on_disk(settings: Settings) -> "JournalStatus":
-    from exporters.journal.quarantine import Quarantine
-    from exporters.journal.reader import instances, list_segments
-    from exporters.recorder.state import losses_on_disk
-    from proxy.admin.status import JournalStatus
-
-    folder = settings.journal_dir
-    found = [segment.path for name in instances(folder) for segment in list_segments(folder, name).sealed.values()]
-    sizes = [path.stat() for path in found if path.exists()]
-    return JournalStatus(
-        segments=len(sizes),
-        bytes=sum(stat.st_size for stat in sizes),
-        lag_s=max([0.0, *(time.time() - stat.st_mtime for stat in sizes)]),
-        losses=losses_on_disk(settings.run_dir / "recorder.sqlite"),
-        quarantined=Quarantine(folder).counts(),
-    )
 
 
 def pricer_of(settings: Settings) -> "Pricer":

@@ -44,7 +44,7 @@ def doctor(
     import msgspec
 
     from proxy.admin.findings import judge
-    from proxy.app import status_of
+    from proxy.app_status import status_of
 
     status = status_of(running_settings_or_fail(config, data_dir))
     findings = judge(status)

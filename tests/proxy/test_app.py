@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import run_child, status_of, told_report
+from proxy.app import run_child, told_report
 from proxy.config.load import load_settings
 from proxy.ports import with_free_ports
 from proxy.providers import PROVIDERS
@@ -98,15 +98,6 @@ def test_a_worker_loads_nothing_of_the_other_processes():
 def test_an_unknown_role_is_no_process(settings):
     with pytest.raises(KeyError):
         run_child("driver", settings, 0)
-
-
-def test_the_status_of_a_folder_on_which_nothing_runs_comes_from_the_disk(settings):
-    (settings.journal_dir / ".quarantine").mkdir(parents=True)
-    status = status_of(settings)
-    assert status.told_by == "disk"
-    assert status.supervisor_pid is None
-    assert (status.journal.segments, status.journal.losses, status.journal.quarantined) == (0, {}, {})
-    assert status.store.schema_wanted >= 1
 
 
 def test_a_wrong_question_is_answered_with_what_is_wrong(settings):

@@ -1,0 +1,93 @@
+"""The wiring of the status: what a process knows of the whole, from the recorder's own memory or from the disk."""
+
+import time
+from typing import Literal
+
+from exporters.journal.quarantine import Quarantine
+from exporters.journal.reader import instances, list_segments
+from exporters.recorder.state import losses_on_disk
+from exporters.recorder.status import RecorderStatus
+from exporters.schema.migrations import load_migrations
+from proxy.admin.status import JournalStatus, SelfCheck, SinkState, Status, fetch, gather
+from proxy.runstate import read_state
+from proxy.settings import Settings
+
+_TROUBLE_S = 60.0
+_FRESH_LOSS_S = 3600.0
+
+
+def status_of(settings: Settings) -> Status:
+    """How everything is doing, from the recorder if one runs, else from the disk. Blocks for some seconds at most."""
+    told = fetch(settings.admin) if read_state(settings) else None
+    return told or told_status(settings, _journal_on_disk(settings), told_by="disk")
+
+
+def told_status(
+    settings: Settings,
+    journal: JournalStatus,
+    *,
+    told_by: Literal["recorder", "disk"],
+    self_check: SelfCheck | None = None,
+) -> Status:
+    """How everything is doing, with what is known of the journal; blocks while the store is asked."""
+    wanted = max(migration.version for migration in load_migrations())
+    return gather(settings, journal, wanted, told_by=told_by, self_check=self_check)
+
+
+def journal_as_told(known: RecorderStatus) -> JournalStatus:
+    """The journal as the recorder knows it."""
+    return JournalStatus(
+        segments=known.journal_segments,
+        bytes=known.journal_bytes,
+        lag_s=known.journal_oldest_s,
+        losses=dict(known.losses),
+        fresh_losses=tuple(r for r, at_ns in dict(known.losses_at_ns).items() if _ago_s(at_ns) < _FRESH_LOSS_S),
+        phase=known.phase,
+        look_age_s=_ago_s(known.looked_at_ns) if known.looked_at_ns else None,
+        trouble=known.last_error if known.last_error_ns and _ago_s(known.last_error_ns) < _TROUBLE_S else "",
+        quarantined=dict(known.quarantine),
+        sinks={
+            name: SinkState(
+                reachable=sink.reachable,
+                lag_s=sink.lag_s,
+                failures=sink.failures,
+                last_error=sink.last_error,
+                counts=dict(sink.counts),
+                trouble=sink.trouble,
+            )
+            for name, sink in known.sinks.items()
+        },
+    )
+
+
+def checked(known: RecorderStatus) -> SelfCheck:
+    """What the nightly self-check found last."""
+    check = known.self_check
+    return SelfCheck(
+        ran_at_s=None if check.ran_at_ns is None else check.ran_at_ns / 1e9,
+        ok=check.ok,
+        days=check.days,
+        doubled_calls=check.doubled_calls,
+        doubled_attempts=check.doubled_attempts,
+        drifted_days=check.drifted_days,
+        findings=tuple(check.findings),
+        error=check.last_error,
+    )
+
+
+def _ago_s(at_ns: int) -> float:
+    return max(0.0, (time.time_ns() - at_ns) / 1e9)
+
+
+def _journal_on_disk(settings: Settings) -> JournalStatus:
+
+    folder = settings.journal_dir
+    found = [segment.path for name in instances(folder) for segment in list_segments(folder, name).sealed.values()]
+    sizes = [path.stat() for path in found if path.exists()]
+    return JournalStatus(
+        segments=len(sizes),
+        bytes=sum(stat.st_size for stat in sizes),
+        lag_s=max([0.0, *(time.time() - stat.st_mtime for stat in sizes)]),
+        losses=losses_on_disk(settings.run_dir / "recorder.sqlite"),
+        quarantined=Quarantine(folder).counts(),
+    )
