@@ -31,7 +31,7 @@ def alert_sinks(settings: Settings, known: "RecorderStatus", books: "Books") -> 
     from exporters.alerts.reading import CallReader
     from exporters.alerts.rulebook import Rulebook
     from exporters.alerts.sink import AlertsSink
-    from proxy.policing import policies_file
+    from proxy.policy_state import policies_file
 
     rulebook = Rulebook(policies_file(settings))
     sink = AlertsSink(

@@ -5,7 +5,6 @@ each time it is told to. A file that cannot be used changes nothing: the policie
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -19,15 +18,11 @@ from proxy.child import CannotServeError
 from proxy.gate import Gate
 from proxy.governor import Governor
 from proxy.handler import Handler
+from proxy.policy_state import policies_file
 from proxy.providers import PROVIDERS
 from proxy.settings import Settings
 
 _HOST_CURRENCIES = {host: code for provider in PROVIDERS for host, code in provider.currencies.items()}
-
-
-def policies_file(settings: Settings) -> Path:
-    """Where the compiled policies lie."""
-    return settings.run_dir / "policies.json"
 
 
 class Policing:

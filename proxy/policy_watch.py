@@ -24,12 +24,11 @@ from policies.keystore import FILE_NAME, Keystore, KeystoreError, StoredKey, cha
 from policies.load import find_files
 from proxy.config.problems import ConfigError
 from proxy.governing import governing
-from proxy.policing import policies_file
+from proxy.policy_state import STATE_NAME, PolicyState, policies_file, policy_state
 from proxy.settings import Settings
 
 LOOK_S = 0.5
 """How often files and keys are looked at."""
-STATE_NAME = "policies-state.json"
 
 _NEVER = object()
 """How nothing ever looks."""
@@ -37,23 +36,6 @@ _NEVER = object()
 
 class PoliciesError(Exception):
     """The policies or keys cannot be used; the message names every reason."""
-
-
-class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
-    """How the policies stand, for doctor and metrics."""
-
-    generation: int = 0
-    """Counts up with each load that changed something, over all starts."""
-    hash: str = ""
-    files: tuple[str, ...] = ()
-    budgets: int = 0
-    limits: int = 0
-    keys: int = 0
-    """Virtual keys that are neither revoked nor disabled."""
-    loaded_at_s: float = 0.0
-    """Unix time."""
-    error: str = ""
-    """Why files or keys as they are now are not in force; empty when they are."""
 
 
 class PolicyWatch:
@@ -224,14 +206,6 @@ class PolicyWatch:
             return changes_of(self._settings.data_dir / FILE_NAME)
         except OSError:
             return None
-
-
-def policy_state(settings: Settings) -> PolicyState | None:
-    """How the policies of a Taximeter stand, or last stood; None when none has said."""
-    try:
-        return msgspec.json.decode((settings.run_dir / STATE_NAME).read_bytes(), type=PolicyState)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 def with_keys(policies: CompiledPolicies, stored: tuple[StoredKey, ...], settings: Settings) -> CompiledPolicies:

@@ -40,6 +40,7 @@ def judge(status: Status) -> list[Finding]:
     """Every finding, in the order of the parts of the system."""
     return [
         *_processes(status),
+        *_policies(status),
         _store(status),
         *_schema(status),
         _journal(status),
@@ -78,6 +79,27 @@ def _processes(status: Status) -> Iterator[Finding]:
             yield Finding("note", process["name"], said, "Its log, on the supervisor's stderr, tells why.")
         else:
             yield Finding("good", process["name"], said)
+
+
+def _policies(status: Status) -> Iterator[Finding]:
+    """Which policies and keys are in force, and why not those that are there; nothing where nobody has read any."""
+    state = status.policies
+    if state is None:
+        return
+    if state.error:
+        said = f"not changed, there are mistakes: {'; '.join(state.error.splitlines())}"
+        advice = f"Edition {state.generation} stays in force. taximeter policy check says what would be right."
+        yield Finding("bad", "policies", said, advice)
+    if state.files or state.keys:
+        since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state.loaded_at_s))
+        counts = {"budgets": state.budgets, "limits": state.limits, "keys": state.keys}
+        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        files = f", from {', '.join(state.files)}" if state.files else ""
+        said = f"edition {state.generation} ({state.hash}) since {since}: {told}{files}"
+        yield Finding("good", "policies in force" if state.error else "policies", said)
+    if state.keys and status.key_mode == "passthrough":
+        said = f"{state.keys:,} virtual keys, and none is taken: keys.mode is passthrough"
+        yield Finding("note", "keys", said, "Set keys.mode to virtual or both, and restart.")
 
 
 def _death(process: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from proxy.admin.usage import ProcessUsage, process_usage
+from proxy.policy_state import PolicyState, policy_state
 from proxy.runlock import children_live
 from proxy.runstate import RunState, as_running, read_state
 from proxy.settings import Listen, Settings, StoreSettings
@@ -134,6 +135,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     journal_limits: JournalLimits | None = None
     self_check: SelfCheck | None = None
     """None when the recorder does not run."""
+    policies: PolicyState | None = None
+    """None where nobody has read policies yet."""
+    key_mode: Literal["passthrough", "virtual", "both"] = "both"
     told_by: Literal["recorder", "disk"]
     """The recorder knows how its sinks do; from the disk alone it cannot be told."""
     disk_free_bytes: int | None
@@ -186,6 +190,8 @@ def gather(
             on_full=settings.journal_on_full,
         ),
         self_check=self_check,
+        policies=policy_state(settings),
+        key_mode=settings.key_mode,
         told_by=told_by,
         disk_free_bytes=free,
         disk_total_bytes=total,

@@ -10,7 +10,7 @@ from policies.ledger.late_books import LateBooks
 from policies.ledger.leases import LeasedLedger
 from policies.ledger.sqlite_books import SqliteBooks
 from proxy.core.record import CallRecord, OpenRecord
-from proxy.policing import policies_file
+from proxy.policy_state import policies_file
 from proxy.settings import Listen, ProviderSettings, Settings, StoreSettings
 from proxy.worker import run_worker
 

@@ -4,7 +4,8 @@ import pytest
 
 from policies.compiled import Budget, CompiledPolicies, Window, to_json
 from proxy.child import CannotServeError
-from proxy.policing import Policing, policies_file
+from proxy.policing import Policing
+from proxy.policy_state import policies_file
 from proxy.settings import Listen, Settings, StoreSettings
 
 

@@ -11,8 +11,8 @@ from policies.compiled import KeyRule, from_json
 from policies.key_files import make
 from policies.keystore import FILE_NAME, Keystore
 from proxy import policy_watch
-from proxy.policing import policies_file
-from proxy.policy_watch import PoliciesError, PolicyWatch, policy_state
+from proxy.policy_state import STATE_NAME, policies_file, policy_state
+from proxy.policy_watch import PoliciesError, PolicyWatch
 from proxy.settings import Listen, Settings, StoreSettings
 
 PEPPER = "cd" * 32
@@ -293,6 +293,6 @@ async def test_a_look_that_fails_unforeseen_is_not_the_last(settings, monkeypatc
 
 
 def test_a_state_that_cannot_be_read_is_none(settings):
-    (settings.run_dir / policy_watch.STATE_NAME).write_bytes(b"{")
+    (settings.run_dir / STATE_NAME).write_bytes(b"{")
 
     assert policy_state(settings) is None

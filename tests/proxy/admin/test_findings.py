@@ -3,6 +3,7 @@ import pytest
 
 from proxy.admin.findings import judge
 from proxy.admin.status import JournalLimits, JournalStatus, SelfCheck, SinkState
+from proxy.policy_state import PolicyState
 from tests.fakes.statuses import WELL, status, store
 
 FAILING = SinkState(reachable=False, lag_s=9.0, failures=3, last_error="connection refused", counts={})
@@ -172,3 +173,29 @@ def test_a_sink_in_trouble_with_what_it_sends_is_bad_though_it_takes_everything(
     status = msgspec.structs.replace(WELL, journal=JournalStatus(sinks={"alerts": sink}))
     (found,) = [one for one in judge(status) if one.about == "sink alerts"]
     assert (found.state, found.said) == ("bad", "ops: no answer")
+
+
+POLICIES = PolicyState(generation=3, hash="ab12", files=("policies/a.yaml",), budgets=2, limits=1, keys=1_000)
+
+
+def test_the_policies_in_force_are_told_with_their_edition_and_hash():
+    finding = found(status(policies=POLICIES), "policies")
+
+    assert finding.state == "good"
+    assert finding.said == (
+        "edition 3 (ab12) since 1970-01-01 00:00 UTC: 2 budgets, 1 limits, 1,000 keys, from policies/a.yaml"
+    )
+
+
+def test_a_mistake_in_the_policies_is_bad_has_its_line_and_says_what_stays_in_force():
+    shown = status(policies=msgspec.structs.replace(POLICIES, error="policies/a.yaml:3: limt: unknown\nb.yaml:1: x"))
+    finding = found(shown, "policies")
+
+    assert (finding.state, finding.advice.startswith("Edition 3 stays in force")) == ("bad", True)
+    assert "policies/a.yaml:3: limt: unknown; b.yaml:1: x" in finding.said
+    assert found(shown, "policies in force").state == "good"
+
+
+def test_keys_that_nobody_takes_are_worth_a_note_and_no_policies_are_not():
+    assert found(status(policies=POLICIES, key_mode="passthrough"), "keys").state == "note"
+    assert not any(finding.about == "policies" for finding in judge(status(policies=PolicyState())))
