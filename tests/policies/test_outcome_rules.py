@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.outcome_facts import Seen, Trouble
+from policies.outcome_facts import Seen
 from policies.outcome_rules import Look, holds, reads_as_json, text_holds
 from policies.routes_compiled import HeaderMatch, JsonMatch, OutcomeRule, TextMatch
 from proxy.core.facts import ResponseFacts
@@ -79,22 +79,6 @@ def test_a_rule_holds_when_all_of_it_does(asked, found):
     )
 
     assert holds(rule(**asked), look) is found
-
-
-@pytest.mark.parametrize(
-    ("more", "end"),
-    [
-        ({"trouble": Trouble(phase="idle", timed_out=True)}, "stalled"),
-        ({"trouble": Trouble(phase="answer")}, "broken"),
-        ({"trouble": Trouble(phase="connect"), "status": 0}, None),
-        ({"facts": ResponseFacts(stream_end="done_marker"), "saw_content": False}, "empty"),
-        ({"facts": ResponseFacts(stream_end="done_marker"), "saw_content": True}, "done_marker"),
-        ({"facts": ResponseFacts(unread="empty")}, "empty"),
-        ({}, None),
-    ],
-)
-def test_the_end_of_an_answer_has_a_name(more, end):
-    assert seen(**more).end == end
 
 
 @pytest.mark.parametrize("text", ["{}", " [1]\n", "null", '"x"', "12", "true", "false", "0"])
