@@ -1,6 +1,7 @@
 """A connection to the store, and what its errors mean for a batch."""
 
 import logging
+import re
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -67,6 +68,7 @@ _CONTENT_ERRORS = frozenset(
     }
 )
 """Codes that blame the rows themselves, so that the same rows would be refused for ever."""
+_VIEW = re.compile(r"while pushing to view (\S+)")
 
 
 def connect(store: StoreSettings, *, database: str | None = None, answer_timeout_s: int = ANSWER_TIMEOUT_S) -> Client:
@@ -104,6 +106,15 @@ def connect(store: StoreSettings, *, database: str | None = None, answer_timeout
 def blames_rows(error: ClickHouseError) -> bool:
     """Whether the store refused the content: the same rows would be refused again."""
     return isinstance(error, DatabaseError) and error.code in _CONTENT_ERRORS
+
+
+def blamed_view(error: ClickHouseError) -> str:
+    """The materialized view that could not work with the rows; empty where none is to blame.
+
+    The table itself has the rows by then. A row may hold such words too: whoever believes them has to see for itself.
+    """
+    found = _VIEW.search(str(error)) if blames_rows(error) else None
+    return found[1] if found else ""
 
 
 def brief(error: Exception) -> str:

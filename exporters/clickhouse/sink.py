@@ -3,7 +3,9 @@
 What: one INSERT per segment and table, of ready-made JSONEachRow, with a deduplication token made of segment and table.
 Whatever happens in between (a lost answer, a kill, a second try with newer prices), the same token changes nothing.
 Rows that the store refuses for what is in them are found by halving, each part under a token of its own, and put into
-quarantine; which parts were refused is remembered over a crash, so that the cuts are the same again.
+quarantine; which parts were refused is remembered over a crash, so that the cuts are the same again. A materialized
+view that cannot work with the rows does not hold them up, and where sums of ours went without them, they are made anew.
+Of segments that an unknown recorder may have delivered (its memory is gone) the store is asked what it has.
 
 Config: `store.url`, `store.user`, `store.password`, `store.database`, `store.cluster`, `semconv`.
 
@@ -13,8 +15,9 @@ Source: the ClickHouse fact sheet, sections 6 and 7.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 
 import msgspec
 import structlog
@@ -22,13 +25,15 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from exporters.clickhouse.build import attempt_rows, call_row
-from exporters.clickhouse.client import INSERT_SETTINGS, blames_rows, brief, connect
+from exporters.clickhouse.client import INSERT_SETTINGS, blamed_view, blames_rows, brief, connect
 from exporters.clickhouse.halving import Halving, Rows
+from exporters.clickhouse.known import BareRow, Table, digest_of, known_keys, row_key
 from exporters.clickhouse.rows import TABLES, AttemptRow, CallRow
 from exporters.journal.quarantine import Quarantine
 from exporters.recorder.ports import Batch, SinkUnavailableError
+from exporters.recorder.state import doubts_on_disk
 from exporters.schema.migrate import MIGRATE_TIMEOUT_S, SchemaError, ensure_database, migrate
-from exporters.schema.rollups import complete, unrolled_days
+from exporters.schema.rollups import complete, differing, distrust, unrolled_days
 from proxy.core.semconv import DEFAULT_CONVENTION, Convention
 from proxy.settings import Settings
 
@@ -45,7 +50,7 @@ class ClickHouseSink:
 
     Args:
         settings: Address, account and database of the store; the journal folder, for the quarantine; the version of
-            the OpenTelemetry names in the trace views.
+            the OpenTelemetry names in the trace views; the recorder's memory, for what it does not know.
     """
 
     name = "clickhouse"
@@ -53,6 +58,12 @@ class ClickHouseSink:
     def __init__(self, settings: Settings) -> None:
         self._store = settings.store
         self._quarantine = Quarantine(settings.journal_dir)
+        self._memory = settings.run_dir / "recorder.sqlite"
+        self._doubts: Mapping[str, int] | None = None
+        self._cut: dict[str, str] = {}
+        """Table -> digest of the rows that are left of a batch, where some were left out."""
+        self._views: Counter[str] = Counter()
+        """View -> rows that it could not work with."""
         self._convention: Convention = "genai-dev" if settings.semconv == "genai-dev" else DEFAULT_CONVENTION
         self._client: Client | None = None
         self._pinned: dict[str, str | int] = {}
@@ -81,11 +92,17 @@ class ClickHouseSink:
             self._connected()
             self._forget_marks()
             calls, attempts = self._rows(batch, counts)
+            self._cut.clear()
+            if self._is_doubtful(batch):
+                calls, attempts = self._lacked(calls, attempts, counts)
             # Attempts first: who sees a call sees its attempts.
-            for table, rows in (("attempts", attempts), ("calls", calls)):
+            parts: tuple[tuple[Table, Rows], ...] = (("attempts", attempts), ("calls", calls))
+            for table, rows in parts:
                 refused = self._insert(batch, table, rows)
                 counts[table] += len(rows) - refused
                 counts["refused"] += refused
+            counts["refused_by_views"] += self._views.total()
+            self._views.clear()
         self._complete_rollups()
         return +counts
 
@@ -162,10 +179,43 @@ class ClickHouseSink:
             counts["refused"] += len(odd)
         return calls, attempts
 
-    def _insert(self, batch: Batch, table: str, rows: Rows) -> int:
+    def _is_doubtful(self, batch: Batch) -> bool:
+        """Whether the store may have some of it under a token that nobody knows any more."""
+        if self._doubts is None:
+            # The recorder has begun to read by now, and what it does not know is settled.
+            self._doubts = doubts_on_disk(self._memory)
+        doubts = self._doubts
+        return bool(doubts) and any(priced.segment <= doubts.get(priced.instance, 0) for priced in batch.calls)
+
+    def _lacked(
+        self, calls: list[CallRow], attempts: list[AttemptRow], counts: Counter[str]
+    ) -> tuple[list[CallRow], list[AttemptRow]]:
+        """The rows that the store does not have; those of calls that it has are counted as `known`.
+
+        Where some are left out, the rest goes under a token and under marks of its own: those of the batch may have
+        been used for other rows already, and would make the store or us take these for known.
+        """
+        client = self._connected()
+        known = known_keys(client, "calls", calls)
+        counts["known"] += len(known)
+        lacked_calls = [row for row in calls if row_key("calls", row) not in known]
+        # A recorder that ended in between has inserted the attempts of a call and not the call.
+        known = known_keys(client, "attempts", attempts)
+        lacked_attempts = [row for row in attempts if row_key("attempts", row) not in known]
+        if len(lacked_calls) < len(calls):
+            self._cut["calls"] = digest_of("calls", lacked_calls)
+        if len(lacked_attempts) < len(attempts):
+            self._cut["attempts"] = digest_of("attempts", lacked_attempts)
+        return lacked_calls, lacked_attempts
+
+    def _insert(self, batch: Batch, table: Table, rows: Rows) -> int:
         """Insert rows under the token of their segment; how many the store refused for what is in them."""
         if not rows:
             return 0
+        if digest := self._cut.get(table):
+            batch = msgspec.structs.replace(
+                batch, token=f"{batch.token}/{digest}", instance=f"{batch.instance}-{digest[:8]}"
+            )
         token = f"{batch.token}/{table}"
         mark = f"{batch.instance}.{batch.number:08d}.{table}"
         known = self._quarantine.marked(mark)
@@ -190,20 +240,41 @@ class ClickHouseSink:
         while self._done_marks:
             self._quarantine.unmark(self._done_marks.pop())
 
-    def _send(self, table: str, rows: Rows, token: str) -> ClickHouseError | None:
+    def _send(self, table: Table, rows: Rows, token: str) -> ClickHouseError | None:
         """One INSERT; the error when the store refuses the rows for what is in them. Raises every other one."""
         try:
-            self._connected().raw_insert(
-                table,
-                insert_block=_ENCODER.encode_lines(rows),
-                fmt="JSONEachRow",
-                settings={**self._pinned, "insert_deduplication_token": token},
-            )
+            self._post(table, rows, _ENCODER.encode_lines(rows), token)
         except ClickHouseError as error:
             if blames_rows(error):
                 return error
             raise
         return None
+
+    def _post(self, table: Table, rows: Rows | Sequence[BareRow], lines: bytes, token: str) -> None:
+        """One INSERT, past views that cannot work with it. An error that blames the rows means that none is there.
+
+        A view is filled after its table: were its error taken for one of the rows, the table would have them, and would
+        get them again, in parts, under other tokens.
+        """
+        client = self._connected()
+        settings = {**self._pinned, "insert_deduplication_token": token}
+        try:
+            client.raw_insert(table, insert_block=lines, fmt="JSONEachRow", settings=settings)
+        except ClickHouseError as error:
+            view = blamed_view(error)
+            if not view:
+                raise
+            settings["materialized_views_ignore_errors"] = 1
+            client.raw_insert(table, insert_block=lines, fmt="JSONEachRow", settings=settings)
+            _LOG.warning("a view goes without rows", view=view, rows=len(rows), error=brief(error))
+            self._views[view] += len(rows)
+            if lacking := differing(client, {_day(row.started_at) for row in rows}):
+                distrust(client, lacking)
+                self._rolling = True
+
+
+def _day(started_at: str) -> date:
+    return datetime.fromtimestamp(float(started_at), UTC).date()
 
 
 def _check_columns(client: Client) -> None:

@@ -97,6 +97,12 @@ def list_segments(journal_dir: Path, instance: str, *, after: int = 0) -> Listin
     return Listing(sealed, (first.open | second.open) - sealed.keys())
 
 
+def last_number(journal_dir: Path, instance: str) -> int:
+    """Number of the last segment of an instance, open or sealed; 0 where there is none."""
+    found = _look(journal_dir, instance, 0)
+    return max(found.sealed.keys() | found.open, default=0)
+
+
 def _look(journal_dir: Path, instance: str, after: int) -> Listing:
     sealed: dict[int, Segment] = {}
     opened: set[int] = set()

@@ -22,6 +22,7 @@ from exporters.journal.reader import (
     add_segment,
     claim_dead,
     instances,
+    last_number,
     list_segments,
     read_segment,
     recover,
@@ -94,6 +95,7 @@ class Follower:
         if journal_dir.is_dir():
             finish(journal_dir)
             remove_abandoned(journal_dir)
+        state.begin({name: number for name in instances(journal_dir) if (number := last_number(journal_dir, name))})
         for gone in state.known_instances() - set(instances(journal_dir)):
             state.forget(gone)
 

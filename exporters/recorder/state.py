@@ -24,20 +24,23 @@ CREATE TABLE IF NOT EXISTS parcels (
     sink TEXT NOT NULL, position INTEGER NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL,
     PRIMARY KEY (sink, position)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS doubts (instance TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counts (
     source TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (source, name)
 ) WITHOUT ROWID;
 """
 _LOSSES = ""
 """The source under which losses are counted; no sink is called that."""
+_BEGUN = ""
+"""Instead of an instance: the file has been told what was there before it."""
 
 
 class State:
     """The recorder's memory.
 
     A file that is damaged is put aside and a new one begun, and `state_damaged` is counted: what is still in the
-    journal is read and shipped again, calls under way that only the old file knew of are lost, and a parcel that was
-    under way may be doubled if it was made of several segments.
+    journal is read and offered again, to the store only what it lacks (`doubts_on_disk`), and calls under way that only
+    the old file knew of are lost. The same goes for a file that somebody has removed, but for the count.
 
     Args:
         path: The SQLite file; made when it is not there.
@@ -62,6 +65,16 @@ class State:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def begin(self, present: Mapping[str, int]) -> None:
+        """Note what was there before this file was; does nothing when that is noted already.
+
+        Args:
+            present: Instance -> number of its last segment, open or sealed: another recorder may have delivered them.
+        """
+        if self._one("SELECT number FROM doubts WHERE instance = ?", (_BEGUN,)) is None:
+            with self._lock, self._transaction():
+                self._db.executemany("INSERT OR REPLACE INTO doubts VALUES (?, ?)", [*present.items(), (_BEGUN, 0)])
 
     def read_up_to(self, instance: str) -> int:
         """Number of the last segment that was read; 0 for an instance that is new."""
@@ -156,8 +169,8 @@ class State:
     def forget(self, instance: str) -> None:
         """Nothing is left of an instance."""
         with self._lock, self._transaction():
-            for table in ("read", "open_calls", "cursors"):
-                self._db.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608 - the three above
+            for table in ("read", "open_calls", "cursors", "doubts"):
+                self._db.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608 - those above
 
     def known_instances(self) -> set[str]:
         """Every instance that something is remembered of."""
@@ -209,6 +222,17 @@ def memory_on_disk(path: Path) -> Memory:
         memory.under_way = dict(db.execute("SELECT sink, count(*) FROM parcels GROUP BY sink"))
         memory.open_calls = int(db.execute("SELECT count(*) FROM open_calls").fetchone()[0])
     return memory
+
+
+def doubts_on_disk(path: Path) -> dict[str, int]:
+    """Instance -> number of its last segment that is older than a recorder's file: who has those is not known from it.
+
+    Nothing where there is no file. Raises sqlite3.Error.
+    """
+    if not path.exists():
+        return {}
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        return dict(db.execute("SELECT instance, number FROM doubts WHERE instance != ?", (_BEGUN,)))
 
 
 def losses_on_disk(path: Path) -> dict[str, int]:

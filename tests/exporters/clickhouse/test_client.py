@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from exporters.clickhouse.client import INSERT_SETTINGS, blames_rows, connect
+from exporters.clickhouse.client import INSERT_SETTINGS, blamed_view, blames_rows, connect
 from proxy.settings import StoreSettings
 from tests.fakes.embedded_store import embedded_store
 
@@ -23,6 +23,13 @@ def test_an_error_about_what_is_in_the_rows_blames_the_rows(code):
 def test_any_other_error_does_not(error):
     # What is not known to be hopeless is tried again: a row too much in quarantine is worse than a row too late.
     assert not blames_rows(error)
+
+
+def test_a_view_that_cannot_work_with_rows_is_named():
+    said = "Cannot parse string 'x' as UInt8: while executing 'toUInt8(x)': while pushing to view t.mine (CANNOT_PARSE)"
+    assert blamed_view(DatabaseError(said, code=6)) == "t.mine"
+    assert blamed_view(DatabaseError("Cannot parse string 'x' as UInt8", code=6)) == ""
+    assert blamed_view(DatabaseError("out of memory: while pushing to view t.mine", code=241)) == "", "is tried again"
 
 
 def test_nobody_there_is_an_error_of_the_client():

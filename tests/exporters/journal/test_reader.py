@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from exporters.journal import reader
 from exporters.journal.encode import encode_line
 from exporters.journal.files import FileLock
+from exporters.journal.names import SegmentName, open_name
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import (
     add_segment,
     claim_dead,
     instances,
+    last_number,
     list_segments,
     read_segment,
     recover,
@@ -245,3 +247,13 @@ def test_an_instance_with_a_segment_left_is_not_removed(tmp_path):
     remove_instance(tmp_path, "w")
     assert not (tmp_path / "w").exists()
     shutil.rmtree(tmp_path)
+
+
+def test_the_last_number_is_that_of_an_open_segment_too(tmp_path):
+    assert last_number(tmp_path, "w") == 0
+    (tmp_path / "w").mkdir()
+    assert last_number(tmp_path, "w") == 0
+    (tmp_path / "w" / SegmentName(3, 1, "0" * 64).file_name).touch()
+    assert last_number(tmp_path, "w") == 3
+    (tmp_path / "w" / open_name(4)).touch()
+    assert last_number(tmp_path, "w") == 4

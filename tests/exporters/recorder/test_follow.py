@@ -9,7 +9,7 @@ from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import add_segment, list_segments, read_segment
 from exporters.journal.writer import Journal
 from exporters.recorder.follow import Follower, size_bytes
-from exporters.recorder.state import State
+from exporters.recorder.state import State, doubts_on_disk
 from tests.fakes.records import STARTED_NS, call, call_id, loss, opened
 
 
@@ -298,3 +298,19 @@ def test_the_size_of_a_segment_that_is_gone_is_nothing(journal_dir):
     assert size_bytes(segment) == segment.path.stat().st_size
     segment.path.unlink()
     assert size_bytes(segment) == 0
+
+
+def test_what_lies_in_the_journal_before_its_memory_is_in_doubt(journal_dir, tmp_path):
+    journal = live(journal_dir)
+    live(journal_dir, "empty")
+    journal.close_call(call(1))
+    journal.close_call(call(2))
+    sealed(journal)
+    state = State(tmp_path / "recorder.sqlite")
+    follower(journal_dir, state).look()
+    journal.close_call(call(3))
+    sealed(journal)
+    follower(journal_dir, state).look()
+    state.close()
+    assert doubts_on_disk(tmp_path / "recorder.sqlite") == {"w": 2}
+    journal.close()

@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from exporters.recorder.state import Memory, State, losses_on_disk, memory_on_disk
+from exporters.recorder.state import Memory, State, doubts_on_disk, losses_on_disk, memory_on_disk
 
 
 @pytest.fixture
@@ -147,3 +147,20 @@ def test_what_is_remembered_can_be_told_without_touching_it(tmp_path):
     state.close()
     path.write_bytes(b"x" * 5000)
     assert memory_on_disk(path) == Memory()
+
+
+def test_what_was_there_before_the_file_is_in_doubt_until_it_is_gone(path, state):
+    assert doubts_on_disk(path) == {}
+    state.begin({"w": 3, "x": 1})
+    assert doubts_on_disk(path) == {"w": 3, "x": 1}
+    state.begin({"w": 9, "y": 1})
+    assert doubts_on_disk(path) == {"w": 3, "x": 1}, "only what was there when it was made"
+    state.forget("w")
+    assert doubts_on_disk(path) == {"x": 1}
+
+
+def test_where_there_is_no_file_nothing_is_in_doubt(tmp_path):
+    assert doubts_on_disk(tmp_path / "none.sqlite") == {}
+    (tmp_path / "odd.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        doubts_on_disk(tmp_path / "odd.sqlite")
