@@ -24,22 +24,16 @@ from proxy.settings import Settings, StoreSettings
 if TYPE_CHECKING:
     from exporters.moving.copying import Step
     from exporters.moving.result import CopyResult
-    from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.ports import Sink
-    from exporters.recorder.status import RecorderStatus
     from exporters.reports.answers import Format, Told
     from exporters.store.manifest import Manifest
     from exporters.store.restore import Restored
     from policies.demand import Ledger
     from policies.ledger.books import Books
-    from proxy.admin.app import MetricsSource
-    from proxy.admin.looks import Looks
     from proxy.core.price import Listing
     from proxy.prices.pricer import Pricer
 
 _STORE_PATIENCE_S = 3.0
-_SCRAPE_PATIENCE_S = 0.5
-"""How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
 _RECORDER_GC_THRESHOLDS = (50_000, 10, 10)
 _DEMO_SEED = 7
 _DEMO_CALLS_PER_S = 8.0
@@ -88,6 +82,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
     from proxy.app_alerts import alert_sinks
+    from proxy.app_metrics import Levels, metrics_source
     from proxy.app_status import checked, journal_as_told, told_status
 
     pricer = pricer_of(settings)
@@ -96,7 +91,8 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
 
     looks = Looks(lambda: told_status(settings, journal_as_told(known), told_by="recorder", self_check=checked(known)))
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
-    app = admin_app(looks.now, metrics=_metrics(known, prometheus, looks), hosts=settings.admin_hosts)
+    metrics = metrics_source(known, prometheus, looks, Levels(settings, _books(settings)))
+    app = admin_app(looks.now, metrics=metrics, hosts=settings.admin_hosts)
 
     async def tell_ready() -> None:
         await recording.wait()
@@ -134,27 +130,6 @@ def _books(settings: Settings, *, durable: bool = False) -> "Books":
     from policies.ledger.sqlite_books import SqliteBooks
 
     return LateBooks(lambda: SqliteBooks(settings.data_dir / "ledger.sqlite", durable=durable))
-
-
-def _metrics(known: "RecorderStatus", calls: "PrometheusSink", looks: "Looks") -> "MetricsSource":
-    """What `/metrics` tells: the calls, the recorder, and the status as far as it is known by then."""
-    from exporters.prometheus.page import render
-    from exporters.prometheus.recorder import recorder_families
-    from proxy.admin.looks import age_s
-    from proxy.admin.metrics import status_families
-
-    async def metrics(accept: str) -> tuple[bytes, str]:
-        status = await looks.within(_SCRAPE_PATIENCE_S)
-        recorder = recorder_families(known)
-
-        def told() -> tuple[bytes, str]:
-            machine = status_families(status, age_s=age_s(status)) if status else []
-            return render(accept, [*machine, *recorder, *calls.families()])
-
-        # Thousands of lines are some ten milliseconds of work: not on the loop that steers the recorder.
-        return await asyncio.to_thread(told)
-
-    return metrics
 
 
 def _prepare_store(settings: Settings, stop: asyncio.Event) -> None:

@@ -1,0 +1,83 @@
+"""The wiring of `/metrics`: the calls, the recorder, the status, and how full budgets are."""
+
+import asyncio
+import threading
+import time
+
+from prometheus_client.metrics_core import Metric
+
+from exporters.alerts.rulebook import Rulebook
+from exporters.ledger.levels import budget_levels
+from exporters.prometheus.levels import Generation, level_families
+from exporters.prometheus.page import render
+from exporters.prometheus.recorder import recorder_families
+from exporters.prometheus.sink import PrometheusSink
+from exporters.recorder.status import RecorderStatus
+from policies.ledger.books import Books, BooksUnavailableError
+from proxy.admin.app import MetricsSource
+from proxy.admin.looks import Looks, age_s
+from proxy.admin.metrics import status_families
+from proxy.policy_state import policies_file, policy_state
+from proxy.settings import Settings
+
+_SCRAPE_PATIENCE_S = 0.5
+"""How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
+_LEVELS_FRESH_S = 5.0
+"""How long levels are told again before the books are asked anew; scrapes may come in crowds."""
+
+
+class Levels:
+    """How full budgets are, and which edition of the policies is in force.
+
+    Args:
+        settings: Of the recorder.
+        books: The ledger's, for nobody else.
+    """
+
+    def __init__(self, settings: Settings, books: Books) -> None:
+        self._settings = settings
+        self._books = books
+        self._rulebook = Rulebook(policies_file(settings))
+        self._lock = threading.Lock()
+        self._told: list[Metric] = []
+        self._told_until_s = 0.0
+
+    def families(self) -> list[Metric]:
+        """The metrics; blocks. While one asks the books, others are told what was known before."""
+        if time.monotonic() >= self._told_until_s and self._lock.acquire(blocking=False):
+            try:
+                self._told = self._ask()
+                self._told_until_s = time.monotonic() + _LEVELS_FRESH_S
+            finally:
+                self._lock.release()
+        return self._told
+
+    def _ask(self) -> list[Metric]:
+        state = policy_state(self._settings)
+        generations = []
+        if state is not None and state.generation:
+            generations = [Generation(of="policies", number=state.generation, loaded_at_s=state.loaded_at_s)]
+        self._rulebook.refresh()
+        budgets = self._rulebook.budgets
+        try:
+            levels = budget_levels(self._books.recorded(), budgets, time.time_ns()) if budgets else []
+        except BooksUnavailableError:
+            levels = []  # no figure is better than an old one that looks like a new one
+        return level_families(levels, generations)
+
+
+def metrics_source(known: RecorderStatus, calls: PrometheusSink, looks: Looks, levels: Levels) -> MetricsSource:
+    """What `/metrics` tells, with the status as far as it is known by then."""
+
+    async def metrics(accept: str) -> tuple[bytes, str]:
+        status = await looks.within(_SCRAPE_PATIENCE_S)
+        recorder = recorder_families(known)
+
+        def told() -> tuple[bytes, str]:
+            machine = status_families(status, age_s=age_s(status)) if status else []
+            return render(accept, [*machine, *recorder, *levels.families(), *calls.families()])
+
+        # Thousands of lines are some ten milliseconds of work: not on the loop that steers the recorder.
+        return await asyncio.to_thread(told)
+
+    return metrics
