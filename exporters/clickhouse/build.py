@@ -6,6 +6,7 @@ providers write what they like, and one odd number must not keep a call off the 
 
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from operator import attrgetter
 
 from exporters.clickhouse.route import route
 from exporters.clickhouse.rows import AttemptRow, CallRow, PartRow, PriceLine
@@ -24,6 +25,8 @@ _MONEY_DECIMALS = 18
 _MONEY_LIMIT = Decimal(10) ** 20
 _UNIT_DECIMALS = 12
 _UNIT_LIMIT = Decimal(10) ** 26
+_PLAIN_CHARS = 14
+"""A number of so many digits that is written out fits into every column as it is: most do."""
 _SOURCE_TRUST = ("estimated", "computed", "provider")
 """Least trusted first: a sum is as good as its worst part."""
 _TOKENS = (
@@ -38,6 +41,7 @@ _TOKENS = (
     "audio_output_tokens",
     "total_tokens",
 )
+_token_figures = attrgetter(*_TOKENS)
 
 
 def attempt_rows(priced: PricedCall) -> list[AttemptRow]:
@@ -47,51 +51,33 @@ def attempt_rows(priced: PricedCall) -> list[AttemptRow]:
 
 
 def _attempt_row(call: CallRecord, attempt: AttemptRecord, price: Priced) -> AttemptRow:
-    trace, caller = call.trace, call.caller
-    row = AttemptRow(
-        call_id=call.call_id,
-        attempt=_bounded(attempt.attempt, 255),
-        started_at=instant(attempt.started_at_ns),
-        duration_ms=attempt.duration_ns / 1e6,
-        trace_id=trace.trace_id,
-        span_id=attempt.span_id,
-        parent_span_id=trace.span_id,
-        trace_state=trace.state,
-        sampled=trace.sampled,
-        key_id=caller.key_id,
-        team=caller.team,
-        project=caller.project,
-        user=caller.user,
-        session=caller.session,
-        tags=caller.tags,
-        provider=attempt.provider,
-        kind=attempt.kind,
-        host=attempt.host,
-        dialect=attempt.dialect,
-        operation=call.operation,
-        model_requested=call.model_requested,
-        model=attempt.model,
-        service_tier=attempt.service_tier,
-        max_output_tokens=count(call.max_output_tokens),
-        streaming=call.streaming,
-        billable=call.billable,
-        status=_bounded(attempt.status, 65535),
-        outcome=attempt.outcome,
-        finish_class=attempt.finish_class or "",
-        finish_reason=attempt.finish_reason,
-        stream_end=attempt.stream_end or "",
-        connect_ms=_ms(attempt.connect_ns),
-        ttfb_ms=_ms(attempt.ttfb_ns),
-        ttft_ms=_ms(attempt.ttft_ns),
-        overhead_ms=call.overhead_ns / 1e6,
-        request_bytes=_bounded(attempt.request_bytes, MAX_COUNT),
-        response_bytes=_bounded(attempt.response_bytes, MAX_COUNT),
-        response_id=attempt.response_id,
-        provider_request_id=attempt.provider_request_id,
-        changes=list(attempt.changes),
-        unread=attempt.unread,
-        client_gone=call.client_gone,
-    )
+    # Set one by one: a constructor with so many names costs twice as much.
+    row = AttemptRow(call_id=call.call_id, started_at=instant(attempt.started_at_ns))
+    _add_origin(row, call)
+    row.attempt = _bounded(attempt.attempt, 255)
+    row.duration_ms = attempt.duration_ns / 1e6
+    row.span_id = attempt.span_id
+    row.parent_span_id = call.trace.span_id
+    row.provider = attempt.provider
+    row.kind = attempt.kind
+    row.host = attempt.host
+    row.dialect = attempt.dialect
+    row.model = attempt.model
+    row.service_tier = attempt.service_tier
+    row.status = _bounded(attempt.status, 65535)
+    row.outcome = attempt.outcome
+    row.finish_class = attempt.finish_class or ""
+    row.finish_reason = attempt.finish_reason
+    row.stream_end = attempt.stream_end or ""
+    row.connect_ms = _ms(attempt.connect_ns)
+    row.ttfb_ms = _ms(attempt.ttfb_ns)
+    row.ttft_ms = _ms(attempt.ttft_ns)
+    row.request_bytes = _bounded(attempt.request_bytes, MAX_COUNT)
+    row.response_bytes = _bounded(attempt.response_bytes, MAX_COUNT)
+    row.response_id = attempt.response_id
+    row.provider_request_id = attempt.provider_request_id
+    row.changes = list(attempt.changes)
+    row.unread = attempt.unread
     if attempt.error:
         row.error_class = attempt.error.error_class
         row.error_type = attempt.error.type or ""
@@ -104,11 +90,35 @@ def _attempt_row(call: CallRecord, attempt: AttemptRecord, price: Priced) -> Att
     return row
 
 
+def _add_origin(row: AttemptRow | CallRow, call: CallRecord) -> None:
+    """Whose call it is, and what was asked for: the same in all rows of a call."""
+    trace, caller = call.trace, call.caller
+    row.trace_id = trace.trace_id
+    row.trace_state = trace.state
+    row.sampled = trace.sampled
+    row.key_id = caller.key_id
+    row.team = caller.team
+    row.project = caller.project
+    row.user = caller.user
+    row.session = caller.session
+    row.tags = caller.tags
+    row.operation = call.operation
+    row.model_requested = call.model_requested
+    row.max_output_tokens = count(call.max_output_tokens)
+    row.streaming = call.streaming
+    row.billable = call.billable
+    row.overhead_ms = call.overhead_ns / 1e6
+    row.client_gone = call.client_gone
+
+
 def _add_own_usage(row: AttemptRow, usage: Usage) -> None:
-    for name in _TOKENS:
-        setattr(row, name, count(getattr(usage, name)))
-    row.units = _units((usage,))
-    row.usage_parts = [_part_row(part.kind, part.model, part.usage) for part in usage.parts]
+    for name, figure in zip(_TOKENS, _token_figures(usage), strict=True):
+        if figure is not None:
+            setattr(row, name, count(figure))
+    if usage.units:
+        row.units = _units((usage,))
+    if usage.parts:
+        row.usage_parts = [_part_row(part.kind, part.model, part.usage) for part in usage.parts]
     row.usage_source = usage.source
     row.usage_origin = usage.origin
     row.usage_complete = usage.complete
@@ -123,8 +133,9 @@ def _add_own_cost(row: AttemptRow, attempt: AttemptRecord, price: Priced) -> Non
     row.cost_reasons = list(price.reasons)
     row.price_id = price.price_id
     if price.list_cost:
-        row.list_cost = money(price.list_cost.amount)
-        row.list_cost_currency = price.list_cost.currency
+        # As a rule it is the cost itself.
+        own = row.cost if price.list_cost.amount is price.amount else money(price.list_cost.amount)
+        row.list_cost, row.list_cost_currency = own, price.list_cost.currency
     row.price_lines = _price_lines(price)
     if attempt.provider_cost:
         row.provider_cost = money(attempt.provider_cost.amount)
@@ -132,76 +143,92 @@ def _add_own_cost(row: AttemptRow, attempt: AttemptRecord, price: Priced) -> Non
     row.billing = price.billing
 
 
-def call_row(priced: PricedCall) -> CallRow:
-    """The row of `calls`: totals over the attempts, and of the rest what the last attempt says, the one the app got."""
+def call_row(priced: PricedCall, rows: Sequence[AttemptRow] | None = None) -> CallRow:
+    """The row of `calls`: totals over the attempts, and of the rest what the last attempt says, the one the app got.
+
+    Args:
+        priced: The call.
+        rows: Those of its attempts, where they are at hand.
+    """
     call = priced.call
-    trace, caller = call.trace, call.caller
-    row = CallRow(
-        call_id=call.call_id,
-        attempt=_bounded(len(call.attempts), 255),
-        started_at=instant(call.started_at_ns),
-        duration_ms=call.duration_ns / 1e6,
-        trace_id=trace.trace_id,
-        span_id=trace.span_id,
-        parent_span_id=trace.parent_span_id,
-        trace_state=trace.state,
-        sampled=trace.sampled,
-        key_id=caller.key_id,
-        team=caller.team,
-        project=caller.project,
-        user=caller.user,
-        session=caller.session,
-        tags=caller.tags,
-        provider=call.provider,
-        dialect=call.dialect,
-        operation=call.operation,
-        method=call.method,
-        route=route(call.provider, call.path, call.operation),
-        path=call.path[:MAX_PATH_CHARS],
-        model_requested=call.model_requested,
-        model=call.model_requested,
-        max_output_tokens=count(call.max_output_tokens),
-        streaming=call.streaming,
-        billable=call.billable,
-        status=_bounded(call.status, 65535),
-        outcome=call.outcome,
-        error_class=call.error_class or "",
-        fault=REMEDIES[call.error_class].fault if call.error_class else "",
-        overhead_ms=call.overhead_ns / 1e6,
-        request_bytes=_bounded(call.request_bytes, MAX_COUNT),
-        response_bytes=_bounded(call.response_bytes, MAX_COUNT),
-        usage_source="none",
-        cost_source="none",
-        reasons=list(call.reasons),
-        client_gone=call.client_gone,
-    )
+    row = CallRow(call_id=call.call_id, started_at=instant(call.started_at_ns))
+    _add_origin(row, call)
+    row.attempt = _bounded(len(call.attempts), 255)
+    row.duration_ms = call.duration_ns / 1e6
+    row.span_id = call.trace.span_id
+    row.parent_span_id = call.trace.parent_span_id
+    row.provider = call.provider
+    row.dialect = call.dialect
+    row.method = call.method
+    row.route = route(call.provider, call.path, call.operation)
+    row.path = call.path[:MAX_PATH_CHARS]
+    row.model = call.model_requested
+    row.status = _bounded(call.status, 65535)
+    row.outcome = call.outcome
+    if call.error_class:
+        row.error_class = call.error_class
+        row.fault = REMEDIES[call.error_class].fault
+    row.request_bytes = _bounded(call.request_bytes, MAX_COUNT)
+    row.response_bytes = _bounded(call.response_bytes, MAX_COUNT)
+    row.usage_source = row.cost_source = "none"
+    row.reasons = list(call.reasons)
     if call.attempts:
-        _add_last_attempt(row, call, call.attempts[-1])
-        _add_usage(row, [attempt.usage for attempt in call.attempts])
-        _add_cost(row, priced)
+        rows = attempt_rows(priced) if rows is None else rows
+        _add_last_attempt(row, call, rows[-1])
+        if len(rows) == 1:
+            _add_only_attempt(row, priced, rows[0])
+        else:
+            _add_usage(row, [attempt.usage for attempt in call.attempts])
+            _add_cost(row, priced)
     return row
 
 
-def _add_last_attempt(row: CallRow, call: CallRecord, last: AttemptRecord) -> None:
-    row.kind = last.kind
-    row.host = last.host
-    row.model = last.model or call.model_requested
-    row.service_tier = last.service_tier
-    if last.error:
-        row.error_type = last.error.type or ""
-        row.provider_code = last.error.code or ""
-    row.finish_class = last.finish_class or ""
-    row.finish_reason = last.finish_reason
-    row.stream_end = last.stream_end or ""
-    row.connect_ms = _ms(last.connect_ns)
+def _add_last_attempt(row: CallRow, call: CallRecord, own: AttemptRow) -> None:
+    last = call.attempts[-1]
+    row.kind = own.kind
+    row.host = own.host
+    row.model = own.model or call.model_requested
+    row.service_tier = own.service_tier
+    row.error_type = own.error_type
+    row.provider_code = own.provider_code
+    row.finish_class = own.finish_class
+    row.finish_reason = own.finish_reason
+    row.stream_end = own.stream_end
+    row.connect_ms = own.connect_ms
     # The app has waited since the start of the call, not of the attempt.
     waited_ns = max(0, last.started_at_ns - call.started_at_ns)
-    row.ttfb_ms = _ms(None if last.ttfb_ns is None else waited_ns + last.ttfb_ns)
-    row.ttft_ms = _ms(None if last.ttft_ns is None else waited_ns + last.ttft_ns)
-    row.response_id = last.response_id
-    row.provider_request_id = last.provider_request_id
-    row.unread = last.unread
-    row.changes = list(dict.fromkeys(change for attempt in call.attempts for change in attempt.changes))
+    row.ttfb_ms = None if last.ttfb_ns is None else _ms(waited_ns + last.ttfb_ns)
+    row.ttft_ms = None if last.ttft_ns is None else _ms(waited_ns + last.ttft_ns)
+    row.response_id = own.response_id
+    row.provider_request_id = own.provider_request_id
+    row.unread = own.unread
+    row.changes = _once(change for attempt in call.attempts for change in attempt.changes)
+
+
+def _add_only_attempt(row: CallRow, priced: PricedCall, own: AttemptRow) -> None:
+    """What `_add_usage` and `_add_cost` make of a single attempt, as nearly all calls have: what its row says."""
+    (attempt,), (price,) = priced.call.attempts, priced.prices
+    for name, figure in zip(_TOKENS, _token_figures(own), strict=True):
+        if figure is not None:
+            setattr(row, name, figure)
+    row.units = own.units
+    if attempt.usage.source != "none":
+        row.usage_source = own.usage_source
+        row.usage_origin = own.usage_origin
+        row.usage_complete = own.usage_complete
+    row.currency = own.currency
+    row.billing = own.billing
+    row.cost_source = own.cost_source
+    row.price_id = own.price_id
+    if own.cost is not None:
+        row.cost, row.costs = own.cost, {own.currency: own.cost}
+    row.cost_estimated = own.cost_estimated
+    row.cost_lower_bound = own.cost_lower_bound
+    row.cost_reasons = _once(own.cost_reasons)
+    row.unpriced_attempts = int(_is_unpriced(attempt, price))
+    row.list_cost, row.list_cost_currency = own.list_cost, own.list_cost_currency
+    if attempt.provider_cost and attempt.provider_cost.amount.is_finite():
+        row.provider_cost, row.provider_cost_currency = own.provider_cost, own.provider_cost_currency
 
 
 def _add_usage(row: CallRow, usages: Sequence[Usage]) -> None:
@@ -233,7 +260,7 @@ def _add_cost(row: CallRow, priced: PricedCall) -> None:
         row.costs = {currency: text for currency, items in sums.items() if (text := money(exact_sum(items)))}
     row.cost_estimated = any(price.estimated for _, price in pairs)
     row.cost_lower_bound = any(price.lower_bound for _, price in pairs)
-    row.cost_reasons = list(dict.fromkeys(reason for _, price in pairs for reason in price.reasons))
+    row.cost_reasons = _once(reason for _, price in pairs for reason in price.reasons)
     row.unpriced_attempts = _bounded(sum(_is_unpriced(attempt, price) for attempt, price in pairs), 255)
     listed = [price.list_cost for _, price in pairs if price.list_cost]
     if listed and len({cost.currency for cost in listed}) == 1:
@@ -251,9 +278,9 @@ def _is_unpriced(attempt: AttemptRecord, price: Priced) -> bool:
 
 def instant(at_ns: int) -> str:
     """Unix time in nanoseconds as JSONEachRow takes a DateTime64(9); what is out of its range is moved to its edge."""
-    seconds, nanoseconds = divmod(max(0, min(at_ns, _MAX_INSTANT_NS)), 10**9)
-    # Ten digits: fewer would be read as something else than Unix time.
-    return f"{seconds:010d}.{nanoseconds:09d}"
+    # Ten digits of seconds: fewer would be read as something else than Unix time.
+    digits = f"{_bounded(at_ns, _MAX_INSTANT_NS):019d}"
+    return f"{digits[:-9]}.{digits[-9:]}"
 
 
 def count(figure: int | None) -> int | None:
@@ -267,9 +294,13 @@ def money(amount: Decimal | None) -> str | None:
 
 
 def _decimal(number: Decimal, decimals: int, limit: Decimal) -> str | None:
+    text = str(number)
+    if len(text) <= _PLAIN_CHARS and text.replace(".", "", 1).isdecimal():
+        return text
     if not number.is_finite() or not -limit < number < limit:
         return None
-    text = format(number, "f")
+    # Zero has no sign in a sum, and so it has none alone.
+    text = format(number or number.copy_abs(), "f")
     if len(text.partition(".")[2]) > decimals:
         text = format(_EXACT.quantize(number, Decimal(1).scaleb(-decimals)), "f")
     return text
@@ -324,6 +355,10 @@ def _total(figures: Sequence[int | None]) -> int | None:
         return count(figures[0])
     reported = [figure for figure in map(count, figures) if figure is not None]
     return count(sum(reported)) if reported else None
+
+
+def _once(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(words))
 
 
 def _bounded(figure: int, most: int) -> int:

@@ -1,13 +1,14 @@
 """The rows of `calls` and `attempts`: a field per column, in the order of the table. What they mean stands in the DDL.
 
 Values are as JSONEachRow takes them: instants as seconds with nine decimals, amounts as text. What equals its default
-is left out of the JSON, and the column's own default is the same value; a test holds the two together.
+is left out of the JSON, and the column's own default is the same value; a test holds the two together. A row is part of
+no cycle: the garbage collector need not look at it.
 """
 
 import msgspec
 
 
-class PriceLine(msgspec.Struct, frozen=True):
+class PriceLine(msgspec.Struct, frozen=True, gc=False):
     """One step of the arithmetic behind a list price."""
 
     part: str
@@ -19,7 +20,7 @@ class PriceLine(msgspec.Struct, frozen=True):
     price_id: str
 
 
-class PartRow(msgspec.Struct, frozen=True):
+class PartRow(msgspec.Struct, frozen=True, gc=False):
     """What a further model used inside an answer."""
 
     kind: str
@@ -31,7 +32,7 @@ class PartRow(msgspec.Struct, frozen=True):
     reasoning_tokens: int | None
 
 
-class CallRow(msgspec.Struct, kw_only=True, omit_defaults=True):
+class CallRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A row of `calls`."""
 
     call_id: str
@@ -114,7 +115,7 @@ class CallRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     client_gone: bool = False
 
 
-class AttemptRow(msgspec.Struct, kw_only=True, omit_defaults=True):
+class AttemptRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A row of `attempts`."""
 
     call_id: str

@@ -170,7 +170,7 @@ class ClickHouseSink:
         for priced in batch.calls:
             try:
                 rows = attempt_rows(priced)
-                calls.append(call_row(priced))
+                calls.append(call_row(priced, rows))
                 attempts += rows
             except Exception:  # noqa: BLE001 - a record that we cannot make rows of must not hold up all others
                 odd.append(msgspec.json.encode(priced.call))

@@ -75,9 +75,10 @@ class Measured(msgspec.Struct, frozen=True):
 
 def measured(priced: PricedCall, convention: Convention) -> Iterator[Measured]:
     """The figures of a call, what is not known left out."""
-    row = call_row(priced)
+    attempts = attempt_rows(priced)
+    row = call_row(priced, attempts)
     yield Measured("request_duration", _of_call(row), _seconds(row.duration_ms))
-    for attempt in attempt_rows(priced):
+    for attempt in attempts:
         of_attempt = _of_attempt(attempt)
         yield Measured(
             "operation_duration", _with(of_attempt, error=error_type(attempt)), _seconds(attempt.duration_ms)

@@ -49,7 +49,8 @@ def spans(priced: PricedCall, resource: Resource, convention: Convention) -> Ite
     call = priced.call
     trace = call.trace
     own = _context(trace, trace.span_id)
-    row = call_row(priced)
+    attempts = attempt_rows(priced)
+    row = call_row(priced, attempts)
     yield _span(
         row,
         call,
@@ -61,7 +62,7 @@ def spans(priced: PricedCall, resource: Resource, convention: Convention) -> Ite
         attributes=server_attributes(row),
     )
     names = client_names(convention)
-    for attempt, attempt_row in zip(call.attempts, attempt_rows(priced), strict=True):
+    for attempt, attempt_row in zip(call.attempts, attempts, strict=True):
         yield _span(
             attempt_row,
             attempt,

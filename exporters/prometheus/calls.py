@@ -7,10 +7,11 @@ counter can take (negative, not finite) is left out and reported.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 
 from prometheus_client.metrics_core import Metric
 
-from exporters.prometheus.labels import NONE, OTHER, Names, plain
+from exporters.prometheus.labels import NONE, OTHER, Names, is_plain, plain
 from exporters.prometheus.tables import CounterTable, HistogramTable
 from exporters.recorder.ports import PricedCall
 from proxy.core.pricing import Priced
@@ -19,6 +20,7 @@ from proxy.core.usage import Usage
 
 MAX_FIGURE = 2**63 - 1
 """A larger figure is a mistake of whoever stated it."""
+_NOTHING, _MAX_AMOUNT = Decimal(0), Decimal(MAX_FIGURE)
 
 TOKEN_TYPES = {
     "input_tokens": "input",
@@ -31,6 +33,9 @@ TOKEN_TYPES = {
 }
 """Field of `Usage` -> value of the label `type`. All but the first two are parts of those."""
 
+_TOKEN_KINDS = tuple(TOKEN_TYPES.values())
+_token_figures = attrgetter(*TOKEN_TYPES)
+
 _MS = 1_000_000
 CALL_BOUNDS_NS = tuple(ms * _MS for ms in (100, 250, 500, 1000, 2000, 4000, 8000, 15000, 30000, 60000, 120000, 300000))
 """An embedding takes a tenth of a second, a chat some, a long reasoning minutes; SDKs give up after ten."""
@@ -39,6 +44,7 @@ CONNECT_BOUNDS_NS = tuple(ms * _MS for ms in (1, 5, 10, 25, 50, 100, 250, 500, 1
 OVERHEAD_BOUNDS_NS = tuple(us * 1000 for us in (50, 100, 200, 350, 500, 1000, 2000, 5000, 10000, 50000, 250000))
 
 _NO_ANSWER = "none"
+_CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
 _CLIENT_FAULTS = frozenset({"client", "account"})
 
 
@@ -125,8 +131,10 @@ class CallMetrics:
         team = self._team(call)
         if team is not None:
             self._team_calls.add((team, outcome))
+        last = call.attempts[-1] if call.attempts else None
         for attempt, price in zip(call.attempts, priced.prices, strict=True):
-            odd += self._count_attempt(call, attempt, price, team)
+            own = pair if attempt is last else self._attempt_pair(call, attempt)
+            odd += self._count_attempt(call, attempt, price, own, team)
         return odd
 
     def families(self) -> list[Metric]:
@@ -163,7 +171,7 @@ class CallMetrics:
         if call.outcome != "ok":
             return
         trace_id = call.trace.trace_id if call.trace.sampled else ""
-        trace_id = trace_id if plain(trace_id) == trace_id else ""
+        trace_id = trace_id if is_plain(trace_id) else ""
         self._duration.observe(pair, _clamped(call.duration_ns), trace_id)
         last = call.attempts[-1]
         if last.ttft_ns is not None:
@@ -171,8 +179,9 @@ class CallMetrics:
             waited_ns = max(0, last.started_at_ns - call.started_at_ns)
             self._ttft.observe(pair, _clamped(waited_ns + last.ttft_ns), trace_id)
 
-    def _count_attempt(self, call: CallRecord, attempt: AttemptRecord, price: Priced, team: str | None) -> int:
-        pair = self._attempt_pair(call, attempt)
+    def _count_attempt(
+        self, call: CallRecord, attempt: AttemptRecord, price: Priced, pair: tuple[str, str], team: str | None
+    ) -> int:
         provider = pair[0]
         self._attempts.add((provider, plain(attempt.outcome)))
         self._statuses.add((provider, _status(attempt.status)))
@@ -192,8 +201,7 @@ class CallMetrics:
 
     def _count_tokens(self, pair: tuple[str, str], team: str | None, usage: Usage) -> int:
         odd = 0
-        for field, kind in TOKEN_TYPES.items():
-            figure: int | None = getattr(usage, field)
+        for kind, figure in zip(_TOKEN_KINDS, _token_figures(usage), strict=True):
             if figure is not None:
                 odd += _add(self._tokens, (*pair, kind), figure)
                 if team is not None:
@@ -214,9 +222,10 @@ class CallMetrics:
 
 def _add(table: CounterTable, labels: tuple[str, ...], amount: int | Decimal) -> int:
     """Add a figure if a counter can take it; how many it could not take."""
-    if isinstance(amount, Decimal) and not amount.is_finite():
-        return 1
-    if not 0 <= amount <= MAX_FIGURE:
+    if isinstance(amount, Decimal):
+        if not (amount.is_finite() and _NOTHING <= amount <= _MAX_AMOUNT):
+            return 1
+    elif not 0 <= amount <= MAX_FIGURE:
         return 1
     table.add(labels, amount)
     return 0
@@ -230,11 +239,11 @@ def _may_claim(attempt: AttemptRecord) -> bool:
 
 
 def _clamped(took_ns: int) -> int:
-    return max(0, min(took_ns, MAX_FIGURE))
+    return took_ns if 0 <= took_ns <= MAX_FIGURE else max(0, min(took_ns, MAX_FIGURE))
 
 
 def _status_class(status: int) -> str:
-    return f"{status // 100}xx" if 100 <= status <= 599 else _NO_ANSWER if status == 0 else OTHER
+    return _CLASSES[status // 100] if 100 <= status <= 599 else _NO_ANSWER if status == 0 else OTHER
 
 
 def _status(status: int) -> str:

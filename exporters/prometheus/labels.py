@@ -5,6 +5,7 @@ only while there is room, and only after a call that nobody holds against the ap
 """
 
 import re
+from functools import lru_cache
 
 OTHER = "other"
 """Stands for everything that has no label value of its own."""
@@ -12,6 +13,7 @@ NONE = "none"
 """Stands for what is not there: an empty label value is no label at all."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+~-]{0,99}")
+_MAX_CHARS = 100
 _KEY_PREFIXES = ("sk-", "sk_", "pk-", "rk_", "key-", "AIza", "ghp_", "xoxb-", "eyJ")
 """No model is called so; a key in the wrong field is."""
 
@@ -20,7 +22,17 @@ def plain(text: str) -> str:
     """A text as a label value: `none` for nothing, `other` for what is no plain word of at most 100 characters."""
     if not text:
         return NONE
-    return text if _PLAIN.fullmatch(text) else OTHER
+    return OTHER if len(text) > _MAX_CHARS else _plain(text)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str:
+    return text if is_plain(text) else OTHER
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is a plain word. For what is another one each time: nothing is remembered."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def looks_secret(text: str) -> bool:

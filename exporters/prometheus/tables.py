@@ -69,8 +69,10 @@ class CounterTable:
 
     def add(self, labels: Labels, amount: int | Decimal = 1) -> None:
         """Add an amount, which must not be negative."""
-        labels = self.sets.bounded(labels)
-        self._sums[labels] = self._sums.get(labels, 0) + amount
+        if labels not in self._sums:
+            labels = self.sets.bounded(labels)
+            self._sums.setdefault(labels, 0)
+        self._sums[labels] += amount
 
     def family(self) -> CounterMetricFamily:
         """What is told of it."""
@@ -88,7 +90,8 @@ class _Series:
     def __init__(self, buckets: int) -> None:
         self.counts = [0] * buckets
         self.sum_ns = 0
-        self.exemplars: dict[int, Exemplar] = {}
+        self.exemplars: dict[int, tuple[str, int]] = {}
+        """Bucket -> trace id and time of the last one in it."""
 
 
 class HistogramTable:
@@ -112,15 +115,15 @@ class HistogramTable:
 
     def observe(self, labels: Labels, took_ns: int, trace_id: str = "") -> None:
         """Count one time, 0 or more; `trace_id` names an example of it to formats that can carry one."""
-        labels = self.sets.bounded(labels)
         series = self._series.get(labels)
         if series is None:
-            series = self._series[labels] = _Series(len(self._bounds))
+            labels = self.sets.bounded(labels)
+            series = self._series.setdefault(labels, _Series(len(self._bounds)))
         bucket = bisect_left(self._bounds_ns, took_ns)
         series.counts[bucket] += 1
         series.sum_ns += took_ns
         if trace_id:
-            series.exemplars[bucket] = Exemplar({"trace_id": trace_id}, took_ns / 1e9)
+            series.exemplars[bucket] = (trace_id, took_ns)
 
     def family(self) -> HistogramMetricFamily:
         """What is told of it."""
@@ -130,7 +133,10 @@ class HistogramTable:
             buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
             for index, (bound, count) in enumerate(zip(self._bounds, series.counts, strict=True)):
                 below += count
-                exemplar = series.exemplars.get(index)
-                buckets.append((bound, below, exemplar) if exemplar else (bound, below))
+                if example := series.exemplars.get(index):
+                    trace_id, took_ns = example
+                    buckets.append((bound, below, Exemplar({"trace_id": trace_id}, took_ns / 1e9)))
+                else:
+                    buckets.append((bound, below))
             family.add_metric(labels, buckets, series.sum_ns / 1e9)
         return family

@@ -3,7 +3,9 @@ from decimal import Decimal
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from exporters.clickhouse import build
 from exporters.clickhouse.build import attempt_rows, call_row, count, instant, money
 from exporters.recorder.ports import PricedCall
 from proxy.core.errors import ErrorFacts
@@ -166,6 +168,7 @@ def test_usage_of_further_models_stands_beside_that_of_the_attempt():
         ("0.0000000000000000005", "0.000000000000000000"),
         ("0.0000000000000000015", "0.000000000000000002"),
         ("-3", "-3"),
+        ("-0.00", "0.00"),
         ("99999999999999999999", "99999999999999999999"),
     ],
 )
@@ -194,3 +197,38 @@ def test_any_record_at_all_makes_rows(record):
     rows = [call_row(one), *attempt_rows(one)]
     assert len(rows) == 1 + len(record.attempts)
     msgspec.json.encode(rows)
+
+
+_AMOUNTS = st.decimals(-(10**22), 10**22, allow_nan=False)
+ANY_PRICE = st.builds(
+    Priced,
+    amount=st.none() | _AMOUNTS,
+    currency=st.sampled_from(["USD", "CNY"]),
+    cost_source=st.sampled_from(["provider", "book", "none"]),
+    price_id=st.text(max_size=3),
+    estimated=st.booleans(),
+    lower_bound=st.booleans(),
+    reasons=st.lists(st.sampled_from(["no_price", "held"]), max_size=3).map(tuple),
+    list_cost=st.none() | st.builds(Money, _AMOUNTS, st.just("USD")),
+    billing=st.sampled_from(["metered", "subscription"]),
+)
+
+
+@given(any_call, ANY_PRICE)
+def test_what_is_taken_over_from_an_only_attempt_is_what_adding_up_makes_of_it(record, price):
+    attempts = record.attempts[:1] or (attempt(),)
+    one = PricedCall(msgspec.structs.replace(record, attempts=attempts), (price,))
+    taken_over = call_row(one)
+    added_up = msgspec.structs.replace(taken_over, **dict.fromkeys(build._TOKENS), costs={}, cost=None)
+    added_up = msgspec.structs.replace(
+        added_up, usage_source="none", usage_origin="", usage_complete=False, list_cost=None, list_cost_currency="",
+        provider_cost=None, provider_cost_currency="",
+    )  # fmt: skip
+    build._add_usage(added_up, [attempts[0].usage])
+    build._add_cost(added_up, one)
+    assert taken_over == added_up
+
+
+def test_rows_at_hand_are_used():
+    one = priced((attempt(1), CENT), (attempt(2), YUAN))
+    assert call_row(one, attempt_rows(one)) == call_row(one)

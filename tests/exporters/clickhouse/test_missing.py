@@ -9,8 +9,8 @@ from exporters.journal.quarantine import Quarantine
 from exporters.journal.writer import Journal
 from exporters.recorder.deliver import Delivery
 from exporters.recorder.ports import Batch, PricedCall, SinkUnavailableError
-from exporters.recorder.ship import find_source, ship
 from exporters.recorder.segments import PricedSegments
+from exporters.recorder.ship import find_source, ship
 from exporters.recorder.state import State
 from proxy.core.pricing import Priced
 from tests.fakes.embedded_store import embedded_store

@@ -266,10 +266,10 @@ def test_marks_are_taken_off_when_the_batch_is_done(picky, sink, settings_of):
 def test_a_record_that_no_row_can_be_made_of_is_kept_and_blocks_nothing(client, sink, settings_of, monkeypatch):
     make = sink_module.call_row
 
-    def odd(priced):
+    def odd(priced, rows):
         if priced.call.call_id == call_id(2):
             raise ZeroDivisionError
-        return make(priced)
+        return make(priced, rows)
 
     monkeypatch.setattr(sink_module, "call_row", odd)
     assert sink.deliver(batch(call(1), call(2), call(3))) == {"calls": 2, "attempts": 2, "refused": 1}

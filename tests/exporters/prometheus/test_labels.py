@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.prometheus.labels import NONE, OTHER, Names, looks_secret, plain
+from exporters.prometheus.labels import NONE, OTHER, Names, is_plain, looks_secret, plain
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,11 @@ def test_what_models_are_called_stays_as_it_is(name):
 @pytest.mark.parametrize("text", ["a" * 101, "two words", "a\nb", 'a"b', "-a", "ä", "\x00", "a{b}", "\ud800"])
 def test_what_is_no_plain_word_is_other(text):
     assert plain(text) == OTHER
+
+
+@pytest.mark.parametrize(("text", "plainly"), [("0af7651916cd43dd", True), ("", False), ("two words", False)])
+def test_a_word_is_plain_or_it_is_not(text, plainly):
+    assert is_plain(text) is plainly
 
 
 def test_nothing_is_none():
