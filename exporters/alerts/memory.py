@@ -182,7 +182,7 @@ class Memory:
         if under_way is not None:
             return self._message(under_way[0])
         first = self._db.execute("SELECT min(at_ns) FROM outbox WHERE channel = ?", (channel,)).fetchone()[0]
-        if first is None or first + group_s * _SECOND_NS > now_ns:
+        if first is None or first > now_ns - int(group_s * _SECOND_NS):
             return None
         message_id = uuid.uuid4().hex
         with self.transaction():

@@ -146,6 +146,14 @@ def test_a_first_alert_waits_for_others_to_go_with_it(make):
     assert [one.key for one in message.notices] == ["a", "b"]
 
 
+def test_an_alert_that_need_not_wait_goes_at_the_very_instant(make):
+    memory = make()
+    for offset in range(300):  # a float has steps of 256 ns there
+        at_ns = 1_795_545_000_123_456_000 + offset
+        memory.take(f"t-{offset}", [sighting(str(offset))], at_ns)
+        assert len(told(memory, at_ns=at_ns)) == 1
+
+
 def test_a_message_under_way_stays_as_it_is_until_it_was_taken(make):
     memory = make()
     memory.take("t-1", [sighting("a")], NOW_NS)
