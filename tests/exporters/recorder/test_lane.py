@@ -170,3 +170,16 @@ async def test_waiting_for_an_event_ends_with_it_or_with_the_time():
     assert not await set_within(event, 0.0)
     event.set()
     assert await set_within(event, 60.0)
+
+
+async def test_a_sink_that_takes_its_batches_may_be_in_trouble(journal_dir, state):
+    class Troubled(MemorySink):
+        trouble = "nobody hears it"
+
+    sink = Troubled()
+    put(journal_dir, 1)
+    async with serving(journal_dir, state, sink) as lane:
+        lane.offer({"w": 1})
+        await until(lambda: sink.calls)
+        lane.tell()
+        assert lane.status.trouble == "nobody hears it"
