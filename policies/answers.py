@@ -9,6 +9,7 @@ from policies.decision import Deny
 from policies.demand import Admitted, Demand, Level, Refused
 from policies.engine import ACTIONS_BY_NAME, Engine, thresholds_passed
 from policies.facts import CallFacts
+from policies.limit_headers import limit_headers
 from policies.match import Bound
 from policies.wording import bounded, instant_text, number_text, rounded_text
 
@@ -34,8 +35,11 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
-def refusal(refused: Refused, now_ns: int) -> Deny:
-    """The ledger's no, as the app is told it: which rule, what is spent, what the limit is, when it frees."""
+def refusal(refused: Refused, now_ns: int, dialect: str = "") -> Deny:
+    """The ledger's no, as the app is told it: which rule, what is spent, what the limit is, when it frees.
+
+    `dialect` is the one that it is worded in.
+    """
     demand = refused.demand
     name = _name(demand)
     if refused.unavailable:
@@ -60,6 +64,7 @@ def refusal(refused: Refused, now_ns: int) -> Deny:
         message=f"{name}: {_sentence(refused)}{frees}",
         reasons=bounded([reason]),
         retry_after_s=retry_after_s,
+        headers=limit_headers(refused, dialect, now_ns),
     )
 
 

@@ -38,6 +38,8 @@ class Deny(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     retry_after_s: int | None = None
     """When a retry may succeed; None where none will, or nobody knows."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further header lines of the refusal: what a limit tells of itself."""
 
 
 Decision = Allow | Deny

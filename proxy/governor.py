@@ -77,7 +77,7 @@ class Governor:
         if answer is None:
             answer = await self.ledger.admit(call.call_id, demands, now_ns)
         if isinstance(answer, Refused):
-            refused = refusal(answer, self._clock())
+            refused = refusal(answer, self._clock(), call.route.error_dialect.name)
             call.reasons.extend(refused.reasons)
             return self._refused(call, refused)
         lines = b""
@@ -127,7 +127,7 @@ class Governor:
     def _refused(self, call: Call, decision: Deny) -> Reply:
         call.refusal_class = _CLASSES.get(decision.status, "permission")
         retry = decision.retry_after_s
-        headers = [("retry-after", str(retry))] if retry is not None else []
+        headers = [*([("retry-after", str(retry))] if retry is not None else []), *decision.headers]
         if retry is None or retry > _WORTH_WAITING_S:
             # The official SDKs would try twice more within seconds.
             headers.append(("x-should-retry", "false"))

@@ -114,6 +114,19 @@ async def test_a_rate_limit_says_when_to_come_again_in_the_dialects_envelope(dat
     assert b"\r\nretry-after: 60\r\n" in head
     assert b"x-should-retry" not in head
     assert json.loads(body)["error"]["message"].startswith("Taximeter: limit rpm")
+    assert b"\r\nx-ratelimit-limit-requests: 1\r\nx-ratelimit-remaining-requests: 0\r\n" in head
+
+
+async def test_a_rate_limit_speaks_to_anthropics_clients_in_their_manner(data_dir):
+    limit = Limit(name="rpm", policy="limit:rpm", unit="calls", limit=1, per_ns=60 * 10**9)
+    anthropic = provider("p", "http://127.0.0.1:1", kind="anthropic")
+    async with running_worker(anthropic, policies=policies(limits=(limit,)), data_dir=data_dir) as worker:
+        await worker.exchange(request(path=b"/p/v1/messages"))
+        refused = await worker.exchange(request(path=b"/p/v1/messages"))
+
+    assert refused.startswith(b"HTTP/1.1 429")
+    assert b"\r\nanthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: 20" in refused
+    assert b"x-ratelimit" not in refused
 
 
 async def test_a_threshold_tells_the_app_in_a_header(data_dir):
