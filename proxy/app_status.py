@@ -1,25 +1,35 @@
 """The wiring of the status: what a process knows of the whole, from the recorder's own memory or from the disk."""
 
+import contextlib
 import time
 from typing import Literal
 
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from exporters.clickhouse.client import connect
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import instances, list_segments
 from exporters.recorder.state import losses_on_disk
 from exporters.recorder.status import RecorderStatus
+from exporters.schema.errors import SchemaError
+from exporters.schema.migrate import form_of
 from exporters.schema.migrations import load_migrations
-from proxy.admin.status import JournalStatus, SelfCheck, SinkState, Status, fetch, gather
+from exporters.schema.ttl import retention_changes, table_ttls
+from proxy.admin.status import JournalStatus, SelfCheck, SinkState, Status, StoreStatus, fetch, gather
 from proxy.runstate import read_state
 from proxy.settings import Settings
 
 _TROUBLE_S = 60.0
 _FRESH_LOSS_S = 3600.0
+_STORE_PATIENCE_S = 5
 
 
 def status_of(settings: Settings) -> Status:
     """How everything is doing, from the recorder if one runs, else from the disk. Blocks for some seconds at most."""
     told = fetch(settings.admin) if read_state(settings) else None
-    return told or told_status(settings, _journal_on_disk(settings), told_by="disk")
+    status = told or told_status(settings, _journal_on_disk(settings), told_by="disk")
+    return msgspec.structs.replace(status, store=_with_kept(settings, status.store))
 
 
 def told_status(
@@ -75,12 +85,29 @@ def checked(known: RecorderStatus) -> SelfCheck:
     )
 
 
+def _with_kept(settings: Settings, known: StoreStatus) -> StoreStatus:
+    """With how long the rows are kept; as it was where the store does not say."""
+    store = settings.store
+    if known.reachable and known.schema_version is not None:
+        with contextlib.suppress(ClickHouseError, SchemaError):
+            form = form_of(store.cluster, store.database, load_migrations())
+            with contextlib.closing(
+                connect(store, database=store.database, answer_timeout_s=_STORE_PATIENCE_S)
+            ) as client:
+                ttls = table_ttls(client, form)
+                return msgspec.structs.replace(
+                    known,
+                    kept={name: ttl.said() for name, ttl in ttls.items() if ttl.expression},
+                    kept_to_be=tuple(change.said for change in retention_changes(client, form, store.retention)),
+                )
+    return known
+
+
 def _ago_s(at_ns: int) -> float:
     return max(0.0, (time.time_ns() - at_ns) / 1e9)
 
 
 def _journal_on_disk(settings: Settings) -> JournalStatus:
-
     folder = settings.journal_dir
     found = [segment.path for name in instances(folder) for segment in list_segments(folder, name).sealed.values()]
     sizes = [path.stat() for path in found if path.exists()]

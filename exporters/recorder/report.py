@@ -90,17 +90,17 @@ def journal_report(settings: Settings) -> JournalReport:
         instances=found,
         sinks={
             sink: SinkReport(
-                waiting_segments=sum(_waiting(folder, one.instance, cursors) for one in found),
+                waiting_segments=sum(_waiting(folder, one.instance, memory.cursors.get(sink, {})) for one in found),
                 under_way=memory.under_way.get(sink, 0),
             )
-            for sink, cursors in sorted(memory.cursors.items())
+            for sink in sorted(memory.cursors.keys() | memory.under_way.keys())
         },
         quarantine=Quarantine(folder).counts(),
         losses=memory.losses,
     )
     with contextlib.suppress(OSError):
         report.free_bytes = free_bytes(folder)
-    if report.bytes >= report.max_bytes:
+    if report.max_bytes and report.bytes >= report.max_bytes:
         report.full = "max_bytes"
     elif report.free_bytes is not None and report.free_bytes < report.min_free_bytes:
         report.full = "min_free_bytes"

@@ -117,9 +117,10 @@ def ship(
         progress: Told after each parcel.
     """
     staging.mkdir(parents=True, exist_ok=True)
-    lock = FileLock.take(staging / "lock")
+    # One for all sources: of two copies of one journal neither would know what is on its way from the other.
+    lock = FileLock.take(staging.parent / "ship.lock")
     if lock is None:
-        raise ShipError(f"{source.journal_dir} is being shipped already")
+        raise ShipError("another journal is being shipped from here: run it again when that is done")
     with lock:
         journal_dir = staging / "journal"
         _stage(source.journal_dir, journal_dir, kept_too=kept_too)

@@ -43,6 +43,7 @@ def judge(status: Status) -> list[Finding]:
         *_policies(status),
         _store(status),
         *_schema(status),
+        *_kept(status),
         _journal(status),
         *_room(status),
         *_sinks(status),
@@ -141,6 +142,18 @@ def _schema(status: Status) -> Iterator[Finding]:
     else:
         said = f"version {store.schema_version}, wanted {store.schema_wanted}"
         yield Finding("bad", "schema", said, "Restart taximeter serve to bring it up to date.")
+
+
+def _kept(status: Status) -> Iterator[Finding]:
+    """How long rows are kept: what is active, and what is to be."""
+    store = status.store
+    if store.kept is None:
+        return
+    ages = ", ".join(f"{table} {said}" for table, said in sorted(store.kept.items()))
+    yield Finding("good", "retention", f"rows are kept for ever{f', but: {ages}' if ages else ''}")
+    for said in store.kept_to_be:
+        advice = "The recorder does it within a minute of its start; if it stays so, its log tells why."
+        yield Finding("note", "retention", f"not active yet: {said}", advice)
 
 
 def _journal(status: Status) -> Finding:

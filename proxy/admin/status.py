@@ -41,6 +41,11 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How long it took to say who it is."""
     clock_ahead_s: float | None = None
     """How far the store's clock is ahead of ours, to within the time that the question took."""
+    kept: dict[str, str] | None = None
+    """Table -> how long its rows are kept now, in words; tables that keep them for ever are left out. None when nobody
+    asked: `doctor` does, `/status` does not."""
+    kept_to_be: tuple[str, ...] = ()
+    """Changes of that which the configuration asks for and which are not made yet, in words."""
 
 
 class SinkState(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from exporters.recorder.status import RecorderStatus
 from proxy.app_status import checked, journal_as_told, status_of
+from proxy.app_store import migrate_store
 from proxy.config.load import load_settings
 from proxy.ports import with_free_ports
 from proxy.providers import PROVIDERS
+from tests.fakes.embedded_store import embedded_store
 
 
 def test_the_status_of_a_folder_on_which_nothing_runs_comes_from_the_disk(tmp_path):
@@ -34,3 +39,17 @@ def test_losses_of_long_ago_are_told_and_are_not_fresh():
 
 def test_a_self_check_that_never_ran_has_no_result():
     assert checked(RecorderStatus()).ran_at_s is None
+
+
+@pytest.mark.real
+def test_how_long_rows_are_kept_is_asked_of_the_store(tmp_path):
+    with embedded_store(tmp_path) as store:
+        kept = msgspec.structs.replace(store.settings.store, embedded=False, retention={"calls": 400})
+        settings = msgspec.structs.replace(store.settings, store=kept, data_dir=tmp_path)
+        assert status_of(settings).store.kept is None, "there are no tables yet"
+        migrate_store(settings)
+        told = status_of(settings).store
+        assert (told.kept["calls"], told.kept["contents"], told.kept_to_be) == ("400 days", "14 days", ())
+        other = msgspec.structs.replace(kept, retention={"calls": None})
+        told = status_of(msgspec.structs.replace(settings, store=other)).store
+        assert told.kept_to_be == ("calls: kept for ever instead of 400 days",)

@@ -45,6 +45,7 @@ def test_what_waits_is_told_by_process_and_by_sink(settings):
     state.commit_delivered("clickhouse", {"w0": 2}, {})
     state.commit_delivered("otlp", {"w0": 4}, {})
     state.commit_parcel("clickhouse", [("w0", 3), ("w0", 4)])
+    state.commit_parcel("webhook-ops", [("w0", 3)])
 
     report = journal_report(settings)
     dead, alive = report.instances
@@ -56,6 +57,7 @@ def test_what_waits_is_told_by_process_and_by_sink(settings):
     assert {name: (sink.waiting_segments, sink.under_way) for name, sink in report.sinks.items()} == {
         "clickhouse": (3, 2),
         "otlp": (1, 0),
+        "webhook-ops": (3, 1),
     }
     assert (report.kept_segments, report.kept_bytes, report.open_calls) == (1, 3, 1)
     assert (report.quarantine, report.losses) == ({"torn": 1}, {"odd": 2})
@@ -71,5 +73,6 @@ def test_a_bound_that_is_reached_is_named(settings, more, full):
     journal = Journal(settings.journal_dir, "w")
     journal.close_call(call(1))
     assert journal_report(settings).full == ""
+    assert journal_report(msgspec.structs.replace(settings, journal_max_bytes=0)).full == "", "0 is no limit"
     assert journal_report(msgspec.structs.replace(settings, **more)).full == full
     journal.close()

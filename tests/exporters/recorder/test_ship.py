@@ -235,11 +235,12 @@ def test_a_folder_may_be_the_data_folder_or_the_journal_alone(tmp_path, dead):
         find_source(dead, dead / "journal")
 
 
-def test_one_folder_is_shipped_by_one_at_a_time(deliver, tmp_path):
-    staging = tmp_path / "own" / "run" / "ship" / "x"
+def test_one_journal_is_shipped_at_a_time_for_two_may_be_copies_of_one(deliver, tmp_path):
+    staging = tmp_path / "own" / "run" / "ship" / "another"
     staging.mkdir(parents=True)
-    with FileLock.take(staging / "lock"), pytest.raises(ShipError, match="shipped already"):
+    with FileLock.take(staging.parent / "ship.lock"), pytest.raises(ShipError, match="being shipped"):
         deliver()
+    assert deliver().calls == 5
 
 
 def test_trouble_with_one_instance_is_told_and_what_was_staged_stays(deliver, store, tmp_path, monkeypatch):

@@ -27,6 +27,15 @@ def test_nothing_running_is_a_note_with_the_way_to_start():
     assert not any(finding.state == "bad" for finding in judge(shown))
 
 
+def test_how_long_rows_are_kept_is_told_and_what_is_not_active_yet():
+    assert found(status(store=store(kept={})), "retention").said == "rows are kept for ever"
+    said = "calls: kept for 9 days, where it was never deleted; 0 rows are older and will go"
+    shown = status(store=store(kept={"contents": "14 days", "calls_by_minute": "90 days"}, kept_to_be=(said,)))
+    active, planned = [finding for finding in judge(shown) if finding.about == "retention"]
+    assert active.said == "rows are kept for ever, but: calls_by_minute 90 days, contents 14 days"
+    assert (planned.state, planned.said) == ("note", f"not active yet: {said}")
+
+
 @pytest.mark.parametrize(
     ("changes", "about"),
     [
