@@ -36,8 +36,8 @@ _FAILED = frozenset({"error", "broken", "interrupted"})
 _PORT = re.compile(r":([0-9]{1,5})$")
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}")
-_MAX_NS = 9_214_646_400 * 10**9
-"""The end of 2261, as in the store."""
+_MAX_NS = (2**32 - 1) * 10**9
+"""In 2106, as in the store."""
 
 
 class OddIdsError(ValueError):

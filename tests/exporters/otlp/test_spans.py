@@ -10,6 +10,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanKind, StatusCode
 
+from exporters.clickhouse.build import call_row
 from exporters.clickhouse.sink import ClickHouseSink
 from exporters.otlp.spans import OddIdsError, host_and_port, spans
 from proxy.core.errors import ErrorFacts
@@ -22,8 +23,20 @@ from tests.fakes.records import TRACE, any_call, attempt, call
 WHO = Resource({"service.name": "taximeter"})
 
 
+def batch_row(record):
+    one = priced(record)
+    return call_row(one)
+
+
 def made(record, convention="1.41"):
     return list(spans(priced(record), WHO, convention))
+
+
+@pytest.mark.parametrize(("at_ns", "told_s"), [(2**63 - 1, 2**32 - 1), (-1, 0)])
+def test_a_clock_that_cannot_be_right_is_told_as_in_the_store(at_ns, told_s):
+    odd = call(started_at_ns=at_ns)
+    assert made(odd)[0].start_time == told_s * 10**9
+    assert float(batch_row(odd).started_at) == told_s
 
 
 def test_a_call_is_the_parent_of_its_attempts_and_the_child_of_the_app():
