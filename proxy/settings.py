@@ -298,7 +298,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Without the pepper: settings end up in tracebacks."""
-        return f"Settings(listen={self.listen!r}, data_dir={str(self.data_dir)!r}, config_file={self.config_file!r})"
+        shown = (self.listen, str(self.data_dir), self.config_file, self.providers, self.store, self.ledger)
+        return f"Settings{shown}"
 
     @property
     def journal_dir(self) -> Path:

@@ -63,8 +63,11 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def load_settings_or_fail(config: Path | None, data_dir: Path | None) -> "Settings":
-    """The settings from the configuration; every mistake of it goes to stderr, one a line, and the command ends."""
+def load_settings_or_fail(config: Path | None, data_dir: Path | None, *, provider_keys: bool = False) -> "Settings":
+    """The settings from the configuration; every mistake of it goes to stderr, one a line, and the command ends.
+
+    Only who serves needs the operator's keys at providers; without `provider_keys` they are not looked up.
+    """
     # Imported here: the schema library, and every provider, is for the commands that read a configuration.
     import msgspec
 
@@ -74,7 +77,8 @@ def load_settings_or_fail(config: Path | None, data_dir: Path | None) -> "Settin
 
     cwd = Path.cwd()
     try:
-        settings = load_settings(find_config(config, env=os.environ, cwd=cwd), env=os.environ, cwd=cwd, kinds=PROVIDERS)
+        file = find_config(config, env=os.environ, cwd=cwd)
+        settings = load_settings(file, env=os.environ, cwd=cwd, kinds=PROVIDERS, provider_keys=provider_keys)
     except ConfigError as error:
         fail(str(error))
     if data_dir is not None:

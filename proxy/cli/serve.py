@@ -53,7 +53,7 @@ def serve(
     from proxy.serve import ServeError, demo_settings
     from proxy.serve import serve as serve_all
 
-    settings = load_settings_or_fail(config, data_dir)
+    settings = load_settings_or_fail(config, data_dir, provider_keys=True)
     if problems := price_problems(settings):
         fail("\n".join(map(str, problems)))
     if demo:
@@ -155,7 +155,7 @@ def _check_again(config: Path | None, data_dir: Path | None) -> None:
     import structlog
 
     try:
-        problems = price_problems(load_settings_or_fail(config, data_dir))
+        problems = price_problems(load_settings_or_fail(config, data_dir, provider_keys=True))
         if problems:
             fail("\n".join(map(str, problems)))
     except typer.Exit:

@@ -39,9 +39,15 @@ _EMBEDDED_ONLY = frozenset({"listen", "max_memory_bytes", "max_queries"})
 
 
 class Builder:
-    """Turns one config into settings. `folder` is where relative paths start; mistakes go to `report`."""
+    """Turns one config into settings. `folder` is where relative paths start; mistakes go to `report`.
 
-    def __init__(self, config: Config, *, folder: Path, env: Mapping[str, str], report: Report) -> None:
+    Without `provider_keys` nobody looks for them, and they are empty.
+    """
+
+    def __init__(
+        self, config: Config, *, folder: Path, env: Mapping[str, str], report: Report, provider_keys: bool = True
+    ) -> None:
+        self._looks_up_keys = provider_keys
         self._config = config
         self._folder = folder
         self._env = env
@@ -121,7 +127,7 @@ class Builder:
             name=name,
             kind=kind,
             base_url=base_url,
-            api_key=self._secret(config.api_key, (*path, "api_key")),
+            api_key=self._provider_key(config.api_key, (*path, "api_key")),
             api_keys=self._provider_keys(config, path),
             currency=config.currency,
             connect_timeout_s=config.timeouts.connect,
@@ -134,6 +140,9 @@ class Builder:
             max_connections=config.max_connections,
         )
 
+    def _provider_key(self, ref: SecretRef | None, path: KeyPath) -> str | None:
+        return self._secret(ref, path) if ref is None or self._looks_up_keys else ""
+
     def _provider_keys(self, config: ProviderConfig, path: KeyPath) -> tuple[ProviderKey, ...]:
         if config.api_keys and config.api_key:
             self._report.add((*path, "api_keys"), "takes the place of api_key; remove one of them")
@@ -144,7 +153,10 @@ class Builder:
                 if not self._report.has(where):
                     self._report.add(where, "needs a key, such as {key: env:OPENAI_API_KEY, weight: 1}")
                 continue
-            secret, name = self._secret(one.key, (*where, "key")), one.name or Path(one.key.name).name[:_LONGEST_NAME]
+            secret, name = (
+                self._provider_key(one.key, (*where, "key")),
+                one.name or Path(one.key.name).name[:_LONGEST_NAME],
+            )
             if name in made:
                 self._report.add(where, "stands twice; give each key a name of its own")
             elif secret is not None:

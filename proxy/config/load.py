@@ -26,8 +26,18 @@ def find_config(named: Path | None, *, env: Mapping[str, str], cwd: Path) -> Pat
     return Path(FILE_NAME) if (cwd / FILE_NAME).exists() else None
 
 
-def load_settings(file: Path | None, *, env: Mapping[str, str], cwd: Path, kinds: Iterable[Provider]) -> Settings:
+def load_settings(
+    file: Path | None, *, env: Mapping[str, str], cwd: Path, kinds: Iterable[Provider], provider_keys: bool = True
+) -> Settings:
     """Settings from a file, or the defaults when it is None. Relative paths in it start at its folder.
+
+    Args:
+        file: The configuration.
+        env: The environment.
+        cwd: Where relative names of files start.
+        kinds: Every kind of provider.
+        provider_keys: Whether the operator's keys at providers are looked up. Whoever calls no provider needs none: he
+            may well work in a shell that does not have them. They are empty then.
 
     Raises:
         ConfigError: with every mistake of the file.
@@ -41,7 +51,8 @@ def load_settings(file: Path | None, *, env: Mapping[str, str], cwd: Path, kinds
         raw = read_yaml(_text(path, str(file)), report)
         if raw is None:
             raise ConfigError(report.problems)
-        builder = Builder(checked(raw, report, Config), folder=path.parent, env=env, report=report)
+        config = checked(raw, report, Config)
+        builder = Builder(config, folder=path.parent, env=env, report=report, provider_keys=provider_keys)
         settings = builder.build(kinds, str(path))
     if report.problems:
         raise ConfigError(report.problems)

@@ -29,13 +29,13 @@ def kinds() -> tuple[Provider, ...]:
     )
 
 
-def load(folder: Path, text: str | None, env: dict[str, str] | None = None):
+def load(folder: Path, text: str | None, env: dict[str, str] | None = None, *, provider_keys: bool = True):
     """Settings of `taximeter.yaml` with this text in the folder; None for no file."""
     file = None
     if text is not None:
         file = Path("taximeter.yaml")
         (folder / file).write_text(text)
-    return load_settings(file, env=env or {}, cwd=folder, kinds=kinds())
+    return load_settings(file, env=env or {}, cwd=folder, kinds=kinds(), provider_keys=provider_keys)
 
 
 def said(folder: Path, text: str | None, env: dict[str, str] | None = None) -> list[str]:

@@ -17,7 +17,7 @@ CONFIG = "providers: {openai: {api_key: env:KEY}}\n"
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TAXIMETER_CONFIG", raising=False)
-    monkeypatch.setenv("KEY", "sk-operator-0123456789")
+    monkeypatch.delenv("KEY", raising=False)  # it is there where Taximeter runs, and need not be here
     (tmp_path / "taximeter.yaml").write_text(CONFIG)
 
     def run(*arguments, stdin=None):

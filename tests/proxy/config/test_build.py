@@ -227,7 +227,9 @@ def test_a_file_in_the_way_of_the_data_folder_is_named(tmp_path):
 
 def test_no_secret_shows_when_settings_are_printed(tmp_path):
     text = "providers:\n  openai: {api_key: 'env:K'}\nstore: {password: 'env:P', reader: {password: 'env:P'}}\n"
-    shown = repr(load(tmp_path, text, {"K": "sk-hidden-1", "P": "pw-hidden-2"}))
+    text += "keys: {pepper: env:X}\n"
+    shown = repr(load(tmp_path, text, {"K": "sk-hidden-1", "P": "pw-hidden-2", "X": "ab" * 32}))
+    assert "ab" * 32 not in shown
     assert "openai" in shown
     assert "hidden" not in shown
 
