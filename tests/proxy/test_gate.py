@@ -12,6 +12,7 @@ from policies.keys import KeySecret, digest, new_key
 from proxy.child import RELOAD
 from proxy.core import identity
 from proxy.providers import PROVIDERS
+from proxy.settings import ProviderKey
 from tests.fakes.raw_requests import CHAT, FILES, OK, get, post
 from tests.fakes.raw_upstream import answers, raw_upstream
 from tests.fakes.running_worker import running_worker
@@ -223,6 +224,35 @@ async def test_on_an_open_connection_a_key_counts_only_as_long_as_the_policies_h
 
     assert head.startswith(b"HTTP/1.1 401")
     assert b"x-taximeter-error: key_revoked" in head
+
+
+async def test_of_several_keys_one_that_the_provider_refuses_or_slows_down_is_left_alone(tmp_path):
+    keys = tuple(ProviderKey(name=name, key=f"sk-{name}-0123456789") for name in ("bad", "slow", "good"))
+    said = {
+        b"sk-bad": b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n",
+        b"sk-slow": b"HTTP/1.1 429 Slow\r\nretry-after: 60\r\nContent-Length: 0\r\n\r\n",
+        b"sk-good": OK,
+    }
+
+    async def play(conversation):
+        head, _ = await conversation.request()
+        await conversation.say(next(answer for key, answer in said.items() if key in head))
+
+    async with (
+        raw_upstream(play) as upstream,
+        running_worker(
+            provider("p", upstream.url, api_keys=keys), policies=rules(), data_dir=tmp_path, key_pepper=PEPPER
+        ) as worker,
+    ):
+        statuses = [(await worker.exchange(post(CHAT, BODY, bearer(KEY))))[9:12] for _ in range(6)]
+        records = await worker.journal.calls(6)
+
+    # Nothing is sent twice: the app hears of a failure, and its next try goes with another key.
+    assert sorted(statuses) == [b"200"] * 4 + [b"401", b"429"]
+    assert statuses[3:] == [b"200"] * 3
+    assert len(upstream.requests) == 6
+    assert {record.attempts[0].changes for record in records[3:]} == {("provider_key=good",)}
+    assert "sk-" not in repr(records)
 
 
 async def test_what_only_looks_like_a_virtual_key_costs_no_slow_hash(monkeypatch):
