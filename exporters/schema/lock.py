@@ -3,8 +3,8 @@
 The lock has generations. Whoever wants it inserts its name under the token of the next generation; of several at once
 the store keeps the row of one and drops those of the others, and everybody reads whose it is. On a cluster the table is
 one replicated table over all nodes, so that Keeper decides. The holder says every few seconds that it is still there; a
-lock whose holder has been silent for a minute (by the store's clock) is taken over, so that a killed migrator blocks
-nobody for long.
+lock whose holder has been silent for a minute (by the store's clock) is taken over, and one whose holder was a process
+of this machine that is no more is free at once, so that a killed migrator blocks nobody for long.
 
 A holder that was frozen for longer than that may wake up beside its successor. What it then does is still harmless:
 every statement of the schema may be run twice, and inserts carry tokens. The lock keeps the work from being done twice
@@ -55,7 +55,7 @@ class _Holding(NamedTuple):
     silent_s: float
 
     def is_free(self, lease_s: float) -> bool:
-        return self.freed or self.silent_s > lease_s
+        return self.freed or self.silent_s > lease_s or _is_dead(self.owner)
 
 
 class MigrationLock:
@@ -145,3 +145,18 @@ class MigrationLock:
             fmt="JSONEachRow",
             settings={"insert_deduplication_token": token, "async_insert": 0, "insert_deduplicate": 1},
         )
+
+
+def _is_dead(owner: str) -> bool:
+    """Whether the holder was a process of this machine, and is none any more."""
+    host, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

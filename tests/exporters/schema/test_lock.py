@@ -1,3 +1,6 @@
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -84,3 +87,22 @@ def test_a_mistake_inside_frees_it(client):
         raise ZeroDivisionError
     with MigrationLock(client, wait_s=0):
         assert events(client)[-1] == "taken"
+
+
+def test_a_holder_of_this_machine_that_was_killed_blocks_nobody(client):
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    killed = MigrationLock(client)
+    killed._owner = f"{socket.gethostname()}:{int(done.stdout)}:0badf00d"
+    assert killed._took()
+
+    with MigrationLock(client, wait_s=0) as heir:
+        heir.confirm()
+
+
+def test_a_holder_of_another_machine_is_not_judged_by_our_processes(client):
+    other = MigrationLock(client)
+    other._owner = "elsewhere.invalid:1:0badf00d"
+    assert other._took()
+
+    with pytest.raises(SchemaError, match="elsewhere"), MigrationLock(client, wait_s=0):
+        pytest.fail("two hold the lock")
