@@ -27,6 +27,10 @@ _SAY_LIMIT = "needs a limit, such as limit: 5 USD"
 _SAY_WINDOW = "needs a window: hour, day, week, month, total, or rolling with a length, such as window: month"
 _SAY_EVERY = "needs the time in which the limit is there anew, such as every: minute"
 _NO_AMOUNT = Amount(0, "")
+CLAMP_MIN = 256
+"""Output tokens that a clamped call keeps where nothing is said: a short answer."""
+_CLAMPED = frozenset({"tokens", "output_tokens"})
+"""Units, beside money, that an output limit makes more or less of."""
 
 
 class Rules:
@@ -61,6 +65,7 @@ class Rules:
             carry_most=carry_most,
             carry_since_ns=carry_since_ns,
             thresholds=self._thresholds(section.thresholds, (*path, "thresholds")),
+            clamp_min=self._clamp(section, amount, path),
         )
 
     def _limit(self, name: str, section: LimitSection) -> Limit:
@@ -230,6 +235,17 @@ class Rules:
                 self._report.add(where, "downgrade and model belong together: the model to ask for instead")
             made.append(Threshold(at=section.at, acts=tuple(section.do), model=section.model or ""))
         return tuple(sorted(made, key=lambda one: one.at))
+
+    def _clamp(self, section: BudgetSection, amount: Amount, path: KeyPath) -> int | None:
+        if not section.clamp:
+            if section.clamp_min is not None:
+                self._add(path, "clamp_min", "belongs to clamp: true")
+            return None
+        if (section.enforce or self._defaults.enforce) != "hard" and not self._report.has((*path, "enforce")):
+            self._add(path, "clamp", "is for enforce: hard; no other refuses a call for what it may use")
+        if amount.unit not in _CLAMPED and not is_currency(amount.unit):
+            self._add(path, "clamp", f"is for money, tokens and output_tokens, and this rule counts {amount.unit}")
+        return section.clamp_min or CLAMP_MIN
 
     def _check_name(self, name: str, path: KeyPath) -> None:
         try:

@@ -120,6 +120,8 @@ class Budget(Rule, frozen=True, kw_only=True, omit_defaults=True):
     carry_since_ns: int = 0
     """Windows that began before leave nothing."""
     thresholds: tuple[Threshold, ...] = ()
+    clamp_min: int | None = None
+    """Lower the output limit of a call that does not fit, but no lower than that; None refuses the call."""
 
 
 class Limit(Rule, frozen=True, kw_only=True, omit_defaults=True):

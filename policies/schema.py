@@ -183,6 +183,10 @@ class BudgetSection(RuleSection):
     """What a window left is added to the next."""
     thresholds: list[ThresholdSection] = []
     """What happens on the way to the limit."""
+    clamp: bool = False
+    """True lowers the output limit of a call that would only fit with less, in place of refusing it."""
+    clamp_min: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """No lower than that, in tokens; 256 where nothing is said."""
 
 
 class LimitSection(RuleSection):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from policies.answers import Aftermath, after_admission, refusal
+from policies.clamp import clamped
 from policies.compiled import Budget
 from policies.decision import Allow, Deny
 from policies.demand import Admitted, Demand, Level, Refused
@@ -54,6 +55,11 @@ def attempt(engine: Engine, call: CallFacts, now_ns: int, spent: Mapping[str, in
     aftermath = Aftermath()
     if isinstance(decision, Allow):
         refused = next((answer for one in demands if (answer := _refused(one, spent))), None)
+        smaller = clamped(engine, call, decision, refused, now_ns) if refused is not None else None
+        if refused is not None and smaller is not None:
+            trial = attempt(engine, smaller, now_ns, spent)
+            said = f"{refused.demand.policy}:clamp={smaller.request.max_output_tokens}"
+            return msgspec.structs.replace(trial, reasons=(said, *trial.reasons))
         if refused is not None:
             decision = refusal(refused, now_ns)
             reasons += decision.reasons

@@ -48,6 +48,10 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold | None = None
     head_lines: bytes = b""
     """Header lines for the app, beside the provider's own."""
+    body: bytes | None = None
+    """The request's body in place of the app's own; None leaves that."""
+    changes: tuple[str, ...] = ()
+    """What was changed in it, by name."""
 
     @property
     def recorded(self) -> tuple[Draw, ...]:

@@ -114,6 +114,8 @@ class _Attempt:
         self._started_ns = time.monotonic_ns()
         self._connect_ns: int | None = None
         self._changes: list[str] = ["usage_requested"] if asked_usage else []
+        if call.permit is not None:
+            self._changes += call.permit.changes
         if call.upstream.keys.several and call.provider_key is not None:
             self._changes.append(f"provider_key={call.provider_key.name}")
         self._exchange: Exchange | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from policies.answers import after_admission, refusal
+from policies.clamp import clamped
 from policies.compiled import CompiledPolicies
 from policies.decision import Deny
 from policies.demand import Answer, Demand, Ledger, Refused
@@ -19,6 +20,7 @@ from policies.facts import CallFacts
 from policies.inputs import read_inputs
 from policies.settling import Settler
 from proxy.call import Call, Permit
+from proxy.clamping import Lowered
 from proxy.core.errors import ErrorClass
 from proxy.core.record import CallRecord, Draw
 from proxy.replies import Reply
@@ -65,6 +67,9 @@ class Governor:
     async def admit(self, call: Call, body: bytes | None) -> Permit | Reply:
         """What the policies say of a call whose body was read: its permit, or the refusal for the app."""
         facts = self._facts(call, body)
+        return await self._admit(call, facts, Lowered(body))
+
+    async def _admit(self, call: Call, facts: CallFacts, lowered: Lowered) -> Permit | Reply:
         now_ns = self._clock()
         decision = self._engine.decide(facts, now_ns, self.ledger.level)
         call.reasons.extend(decision.reasons)
@@ -77,21 +82,31 @@ class Governor:
         if answer is None:
             answer = await self.ledger.admit(call.call_id, demands, now_ns)
         if isinstance(answer, Refused):
+            smaller = clamped(self._engine, facts, decision, answer, now_ns)
+            if smaller is not None and lowered.lower(call, smaller):
+                call.reasons.append(f"{answer.demand.policy}:clamp={smaller.request.max_output_tokens}")
+                return await self._admit(call, smaller, lowered)
             refused = refusal(answer, self._clock(), call.route.error_dialect.name)
             call.reasons.extend(refused.reasons)
             return self._refused(call, refused)
-        lines = b""
+        lines = lowered.head_lines
         if answer.uncounted or answer.would_refuse or any(demand.thresholds for demand in demands):
             levels = tuple(level for demand in demands if (level := self.ledger.level(demand.counter)))
             after = after_admission(
                 self._engine, facts, demands, msgspec.structs.replace(answer, levels=levels), now_ns
             )
             call.reasons.extend(after.reasons)
-            lines = "".join(f"{name}: {value}\r\n" for name, value in after.headers.items()).encode(
+            lines += "".join(f"{name}: {value}\r\n" for name, value in after.headers.items()).encode(
                 "latin-1", "replace"
             )
         return Permit(
-            demands=demands, draws=_draws(demands), uncounted=answer.uncounted, hold=decision.hold, head_lines=lines
+            demands=demands,
+            draws=_draws(demands),
+            uncounted=answer.uncounted,
+            hold=decision.hold,
+            head_lines=lines,
+            body=lowered.edited,
+            changes=lowered.changes,
         )
 
     def settle(self, call: Call, record: CallRecord) -> CallRecord:

@@ -219,6 +219,7 @@ class Handler:
             if isinstance(admitted, Reply):
                 raise Refused(admitted)
             call.permit = admitted
+            body = admitted.body or body
         if not self._journal.open_call(call.opened()) and self._journal.refusing:
             raise Refused(_JOURNAL_FULL)
         return await self._forwarder.forward(call, head, body)

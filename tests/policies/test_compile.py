@@ -165,3 +165,22 @@ def test_a_key_says_what_it_is_good_for():
         86_400 * 10**9,
         True,
     )
+
+
+def test_a_budget_clamps_down_to_a_minimum():
+    assert budget("limit: 5 USD, window: day").clamp_min is None
+    assert budget("limit: 5 USD, window: day, clamp: true").clamp_min == 256
+    assert budget("limit: 5k tokens, window: day, clamp: true, clamp_min: 16").clamp_min == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("limit: 5 USD, window: day, clamp_min: 16", "belongs to clamp: true"),
+        ("limit: 5 USD, window: day, clamp: true, enforce: soft", "is for enforce: hard"),
+        ("limit: 5 calls, window: day, clamp: true", "is for money, tokens and output_tokens"),
+    ],
+)
+def test_a_clamp_that_could_do_nothing_is_a_mistake(text, what):
+    (said,) = whats(f"budgets:\n  b: {{{text}}}\n")
+    assert what in said

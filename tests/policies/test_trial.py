@@ -91,3 +91,18 @@ def test_a_negated_condition_says_what_it_is_other_than():
 )
 def test_the_time_of_a_limit_reads_plainly(rule, text):
     assert window_text(rule) == text
+
+
+def test_a_call_that_is_clamped_goes_with_less():
+    trial = tried(budget(clamp_min=100), spent={"budget:b": 7500})
+
+    assert isinstance(trial.decision, Allow)
+    assert trial.reasons == ("budget:b:clamp=500", "budget:b:hold=2500tokens")
+    assert [demand.amount for demand in trial.demands] == [2500]
+
+
+def test_a_call_that_would_be_left_with_too_little_is_refused():
+    trial = tried(budget(clamp_min=600), spent={"budget:b": 7500})
+
+    assert isinstance(trial.decision, Deny)
+    assert not any(":clamp=" in reason for reason in trial.reasons)

@@ -1,5 +1,6 @@
 """Calls under policies, over real sockets, with a real ledger."""
 
+import gzip
 import json
 from decimal import Decimal
 
@@ -164,3 +165,51 @@ async def test_a_ledger_that_cannot_be_opened_does_what_the_policy_says(data_dir
     assert answer.startswith(b"HTTP/1.1 200")
     assert "budget:b:uncounted" in call.reasons
     assert call.draws[0].set_aside == 0
+
+
+async def clamped_exchange(data_dir, data, **more):
+    tight = policies(budget(limit=4 * 10**6, clamp_min=100, **more))
+    async with (
+        raw_upstream(answers(OK)) as upstream,
+        running_worker(provider("p", upstream.url), policies=tight, data_dir=data_dir) as worker,
+    ):
+        answer = await worker.exchange(data)
+        (call,) = await worker.journal.calls(1)
+    return answer, call, upstream.requests, worker.journal.opened
+
+
+async def test_a_call_that_does_not_fit_is_sent_with_a_lower_output_limit(data_dir):
+    answer, call, requests, opened = await clamped_exchange(data_dir, request(max_tokens=100_000))
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    head, _, body = requests[0].partition(b"\r\n\r\n")
+    tokens = json.loads(body)["max_tokens"]
+    assert 100 < tokens < 2000
+    assert body == request(max_tokens=tokens).partition(b"\r\n\r\n")[2]
+    assert head.endswith(b"Content-Length: %d" % len(body))
+    assert b"x-taximeter-clamped: max_tokens=%d\r\n" % tokens in answer
+    assert call.attempts[0].changes == (f"clamped={tokens}",)
+    assert f"budget:b:clamp={tokens}" in call.reasons
+    assert call.max_output_tokens == 100_000
+    assert opened[0].draws[0].held <= 4 * 10**6
+    assert call.draws[0].set_aside == COST_NANO
+
+
+async def test_a_compressed_body_is_not_touched_but_refused(data_dir):
+    body = gzip.compress(request(max_tokens=100_000).partition(b"\r\n\r\n")[2])
+    head = (
+        b"POST /p/v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip"
+    )
+    data = head + b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    answer, call, requests, _ = await clamped_exchange(data_dir, data)
+
+    assert answer.startswith(b"HTTP/1.1 429")
+    assert b"x-taximeter-clamped" not in answer
+    assert (call.outcome, requests) == ("refused", [])
+
+
+async def test_a_call_that_would_be_left_with_too_little_is_refused(data_dir):
+    answer, call, requests, _ = await clamped_exchange(data_dir, request(max_tokens=100_000), grace=-3 * 10**6)
+
+    assert answer.startswith(b"HTTP/1.1 429")
+    assert (call.outcome, requests) == ("refused", [])
