@@ -17,6 +17,8 @@ from exporters.journal.quarantine import Entry, Quarantine
 from exporters.journal.reader import LINE_DECODER, instances
 from proxy.core.record import RECORD_VERSION, CallRecord, JournalLine, LossRecord, OpenRecord
 
+_MAY_BE_CLOSED = frozenset({"damaged", "unreadable"})
+"""Reasons for which the end of a call may lie in quarantine while it counts as under way."""
 DROPPED = "quarantine_dropped"
 """Loss: lines that somebody has taken out of quarantine for good."""
 _ROWS = "refused-"
@@ -89,12 +91,13 @@ def _lines(quarantine: Quarantine, entry: Entry, lines: list[bytes], journal_dir
     records = [_decoded(line) for line in lines]
     if not any(records):
         return Resubmitted(id=entry.id, done=False, why="no line of it can be read")
-    if any(isinstance(record, OpenRecord) for record in records) and entry.instance in instances(journal_dir):
-        return Resubmitted(
-            id=entry.id,
-            done=False,
-            why=f"it holds the beginning of a call, and the journal of {entry.instance} may yet hold its end",
-        )
+    if entry.instance in instances(journal_dir):
+        if any(isinstance(record, OpenRecord) for record in records):
+            why = f"it holds the beginning of a call, and the journal of {entry.instance} may yet hold its end"
+            return Resubmitted(id=entry.id, done=False, why=why)
+        if entry.reason in _MAY_BE_CLOSED and any(isinstance(record, CallRecord) for record in records):
+            why = f"its calls may yet be closed as interrupted, with the journal of {entry.instance}"
+            return Resubmitted(id=entry.id, done=False, why=why)
     ids = {record.call_id for record in records if isinstance(record, CallRecord | OpenRecord)}
     known = store.known_calls(ids) if ids else set()
     kept = [

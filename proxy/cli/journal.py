@@ -123,6 +123,10 @@ def _result(shipped: "Shipped", *, dry_run: bool) -> list[str]:
         lines.append(f"{shipped.interrupted:,} calls were under way and {verb} closed as interrupted")
     if not shipped.with_state:
         lines.append("its run/recorder.sqlite was not used: the store was asked for every call")
+    else:
+        lines.append(
+            "what it had delivered itself was left out; if its store is gone with it, run this with --kept too"
+        )
     lines += [f"lost before: {count:,} {reason}" for reason, count in sorted(shipped.losses.items())]
     lines += [f"trouble: {error}" for error in shipped.errors]
     return lines

@@ -106,6 +106,18 @@ def test_the_beginning_of_a_call_waits_until_its_end_cannot_come_any_more(journa
     assert Follower(journal_dir, state, quarantine).look().interrupted == 1
 
 
+def test_the_end_of_a_call_that_counts_as_under_way_waits_until_it_is_closed(journal_dir, store):
+    (journal_dir / "w").mkdir()
+    quarantine, entry = put(journal_dir, "damaged", line(call(1)))
+    result = resubmit(quarantine, entry, journal_dir=journal_dir, store=store)
+    assert not result.done
+    assert "closed as interrupted" in result.why
+    (journal_dir / "w").rmdir()
+    store.known = {call_id(1)}
+    result = resubmit(quarantine, entry, journal_dir=journal_dir, store=store)
+    assert (result.done, result.known) == (True, 1)
+
+
 def test_rows_go_to_the_store_under_a_token_of_their_entry(journal_dir, store):
     quarantine, entry = put(journal_dir, "refused-calls", b'{"call_id":"a"}', b'{"call_id":"b"}')
     result = resubmit(quarantine, entry, journal_dir=journal_dir, store=store)
