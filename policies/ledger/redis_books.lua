@@ -252,7 +252,6 @@ end
 local function lend(want, found)
   local demand = want.demand
   local key = key_of(demand.counter)
-  if (call('HGET', key, 'wanted') or '') ~= '' then call('HSET', key, 'wanted', '') end
   if demand.kind ~= 'rate' then
     local need = num(want.need)
     local lent = need
@@ -304,11 +303,11 @@ local function borrow()
     local row = call('HMGET', key, 'spent', 'leased', 'allowed', 'l:' .. instance, 'p:' .. instance, 'level')
     local others = minus(add(num(row[2]), found.older_leased), add(num(row[4]), own_of(demand.also)))
     if found.unmet and not less(add(found.before, others), num(want.need)) then
-      call('HSET', key, 'wanted', instance)
+      call('HSET', key, 'wanted', instance, 'wanted_at', step)
       changed(demand.counter)
       for _, counter in ipairs(demand.also) do
         if call('EXISTS', key_of(counter)) == 1 then
-          call('HSET', key_of(counter), 'wanted', instance)
+          call('HSET', key_of(counter), 'wanted', instance, 'wanted_at', step)
           changed(counter)
         end
       end
@@ -372,9 +371,11 @@ local function glance()
   end
   local rows = {}
   for _, name in ipairs(names) do
-    local row = call('HMGET', key_of(name), 'l:' .. instance, 'p:' .. instance, 'spent', 'leased', 'allowed', 'kind', 'wanted')
+    local row = call('HMGET', key_of(name), 'l:' .. instance, 'p:' .. instance, 'spent', 'leased', 'allowed', 'kind', 'wanted',
+      'wanted_at')
     if row[1] then
-      table.insert(rows, {name, row[1], row[2] or '0', row[3], row[4], row[5], row[6], row[7] or ''})
+      local is_wanted = row[7] and row[7] ~= instance and tonumber(row[8]) > tonumber(since)
+      table.insert(rows, {name, row[1], row[2] or '0', row[3], row[4], row[5], row[6], is_wanted and '1' or '0'})
     end
   end
   return {'OK', at, rows}

@@ -100,9 +100,9 @@ class RedisBooks:
         """See Books."""
         at, rows = self._run("glance", {"since": str(since)}, 0, instance)
         standings, wanted, buckets = [], set(), set()
-        for name, lease, posted, spent, leased, allowed, kind, wanted_by in rows:
+        for name, lease, posted, spent, leased, allowed, kind, is_wanted in rows:
             counter = name.decode()
-            if wanted_by.decode() not in {"", instance}:
+            if is_wanted == b"1":
                 wanted.add(counter)
             if kind == b"rate":
                 buckets.add(counter)

@@ -82,7 +82,8 @@ class SqliteBooks(SqliteReading):
             if is_unmet and want.need <= one.room + standing.reclaimable:
                 for counter in (want.demand.counter, *want.demand.also):
                     self.db.execute(
-                        "UPDATE counters SET wanted = ?, changed = ? WHERE counter = ?", (instance, at, counter)
+                        "UPDATE counters SET wanted = ?1, wanted_at = ?2, changed = ?2 WHERE counter = ?3",
+                        (instance, at, counter),
                     )
         return Borrowed(granted, tuple(standings))
 
@@ -135,7 +136,7 @@ class SqliteBooks(SqliteReading):
         if since < 0:
             return Glance(at, (), frozenset())
         rows = self.db.execute(
-            "SELECT counter, amount, posted, spent, leased, allowed, kind, wanted FROM counters JOIN leases "
+            "SELECT counter, amount, posted, spent, leased, allowed, kind, wanted, wanted_at FROM counters JOIN leases "
             "USING (counter) WHERE changed > ? AND instance = ?",
             (since, instance),
         ).fetchall()
@@ -150,10 +151,10 @@ class SqliteBooks(SqliteReading):
                 room=allowed - spent - leased,
                 reclaimable=leased - lease,
             )
-            for counter, lease, posted, spent, leased, allowed, kind, _ in rows
+            for counter, lease, posted, spent, leased, allowed, kind, *_ in rows
             if kind != "rate"
         )
-        wanted = frozenset(row[0] for row in rows if row[7] not in {"", instance})
+        wanted = frozenset(row[0] for row in rows if row[7] != instance and row[8] > since)
         return Glance(at, standings, wanted, frozenset(row[0] for row in rows if row[6] == "rate"))
 
     @step()
@@ -289,7 +290,6 @@ class SqliteBooks(SqliteReading):
         return int(row[0])
 
     def _lend(self, instance: str, demand: Demand, lent: int, more: int, room: int, at: int) -> None:
-        self.db.execute("UPDATE counters SET wanted = '' WHERE counter = ? AND wanted <> ''", (demand.counter,))
         if demand.kind != "rate":
             self._add_lease(instance, demand.counter, lent, at)
             return

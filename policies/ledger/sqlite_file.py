@@ -10,14 +10,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from policies.ledger.books import BooksUnavailableError
 
-VERSION = 2
+VERSION = 3
 _TABLES = """
 CREATE TABLE IF NOT EXISTS counters (
     counter TEXT PRIMARY KEY, family TEXT NOT NULL, unit TEXT NOT NULL, kind TEXT NOT NULL DEFAULT 'budget',
     starts_at_ns INTEGER NOT NULL DEFAULT 0, ends_at_ns INTEGER, kept_until_ns INTEGER,
     spent INTEGER NOT NULL DEFAULT 0, leased INTEGER NOT NULL DEFAULT 0, allowed INTEGER NOT NULL DEFAULT 0,
     level INTEGER NOT NULL DEFAULT 0, at_ns INTEGER NOT NULL DEFAULT 0,
-    newer TEXT, wanted TEXT NOT NULL DEFAULT '', changed INTEGER NOT NULL DEFAULT 0
+    newer TEXT, wanted TEXT NOT NULL DEFAULT '', wanted_at INTEGER NOT NULL DEFAULT 0,
+    changed INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS counters_by_family ON counters (family);
 CREATE INDEX IF NOT EXISTS counters_by_change ON counters (changed);
