@@ -20,7 +20,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.port = 0
-        self.mails: list["EmailMessage"] = []
+        self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.sessions: list[list[str]] = []
         """Verbs of each session, in order; after STARTTLS they go on in the same one."""
