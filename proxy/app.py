@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from exporters.store.manifest import Manifest
     from exporters.store.restore import Restored
     from policies.demand import Ledger
-    from policies.ledger.books import Books
     from proxy.core.price import Listing
     from proxy.prices.pricer import Pricer
 
@@ -63,8 +62,9 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
 
     def open_ledger() -> "Ledger":
         from policies.ledger.leases import LeasedLedger
+        from proxy.app_ledger import books_of
 
-        return LeasedLedger(_books(settings), journal.folder.name)
+        return LeasedLedger(books_of(settings), journal.folder.name)
 
     try:
         await run_worker(settings, journal, stop, lambda _port: on_ready(), open_ledger)
@@ -82,6 +82,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.looks import Looks
     from proxy.app_alerts import alert_sinks
+    from proxy.app_ledger import books_of
     from proxy.app_metrics import Levels, metrics_source
     from proxy.app_status import checked, journal_as_told, told_status
 
@@ -91,7 +92,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
 
     looks = Looks(lambda: told_status(settings, journal_as_told(known), told_by="recorder", self_check=checked(known)))
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
-    metrics = metrics_source(known, prometheus, looks, Levels(settings, _books(settings)))
+    metrics = metrics_source(known, prometheus, looks, Levels(settings, books_of(settings)))
     app = admin_app(looks.now, metrics=metrics, hosts=settings.admin_hosts)
 
     async def tell_ready() -> None:
@@ -115,21 +116,13 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_RECORDER_GC_THRESHOLDS)
-            sinks: list[Sink] = [*make_sinks(settings), LedgerSink(_books(settings, durable=True)), prometheus]
-            sinks += alert_sinks(settings, known, _books(settings))
+            sinks: list[Sink] = [*make_sinks(settings), LedgerSink(books_of(settings, durable=True)), prometheus]
+            sinks += alert_sinks(settings, known, books_of(settings))
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()
             telling.cancel()
             looking.cancel()
-
-
-def _books(settings: Settings, *, durable: bool = False) -> "Books":
-    """The ledger's books of this data folder; `durable` for whoever books what was spent."""
-    from policies.ledger.late_books import LateBooks
-    from policies.ledger.sqlite_books import SqliteBooks
-
-    return LateBooks(lambda: SqliteBooks(settings.data_dir / "ledger.sqlite", durable=durable))
 
 
 def _prepare_store(settings: Settings, stop: asyncio.Event) -> None:

@@ -54,6 +54,8 @@ class RedisServer:
         while True:
             try:
                 client.ping()
+            except redis.AuthenticationError:
+                return  # it answers, and wants a password
             except redis.ConnectionError:
                 if time.monotonic() > deadline_s:
                     raise
