@@ -1,0 +1,65 @@
+"""`taximeter policy explain`: what it prints, and with what status it ends."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from proxy.cli import app
+
+POLICY = "version: 1\nbudgets:\n  each: {per: user, limit: 5 USD, window: day}\n"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAXIMETER_CONFIG", raising=False)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text(POLICY)
+    (tmp_path / "taximeter.yaml").write_text("workers: 1\n")
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["policy", *arguments])
+
+    return run
+
+
+CALL = ("--model", "MiniMax-M3", "--user", "jo", "--max-tokens", "100", "--at", "2026-11-24T12:00:00+01:00")
+
+
+def test_an_imagined_call_is_explained(run):
+    result = run("explain", *CALL)
+
+    assert result.exit_code == 0
+    assert "It would be ADMITTED." in result.output
+    assert "in budget:each|user=jo@2026-11-24T00:00:00Z" in result.output
+
+
+def test_what_is_spent_can_be_said(run):
+    shown = json.loads(run("explain", *CALL, "--spent", "budget:each|user=jo=5 USD", "--format", "json").output)
+
+    assert (shown["decision"], shown["code"]) == ("deny", "budget_exceeded")
+
+
+def test_another_policy_can_be_asked(run, tmp_path):
+    (tmp_path / "other.yaml").write_text(POLICY.replace("each", "other"))
+
+    assert "budget:other|user=jo" in run("explain", *CALL, "--policy", "other.yaml").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--provider", "opnai"), "did you mean openai?"),
+        (("--at", "noon"), "--at must be"),
+        (("--at", "2026-11-24T12:00:00"), "--at needs its zone"),
+        (("--spent", "budget:each=5"), "--spent must be an amount"),
+        (("--tag", "env"), "--tag must be"),
+        (("--call", "x' OR 1"), "a call id is made of"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_ends_with_1(run, arguments, says):
+    result = run("explain", *arguments)
+
+    assert result.exit_code == 1
+    assert says in result.output
