@@ -97,7 +97,7 @@ class Follower:
             remove_abandoned(journal_dir)
         state.begin({name: number for name in instances(journal_dir) if (number := last_number(journal_dir, name))})
         for gone in state.known_instances() - set(instances(journal_dir)):
-            state.forget(gone)
+            state.forget(gone, may_return=True)
 
     def look(self) -> Found:
         """Read everything that is new. Trouble with one instance is reported and does not hold up the others."""

@@ -166,11 +166,25 @@ class State:
         with self._lock:
             return dict(self._db.execute("SELECT name, count FROM counts WHERE source = ?", (sink,)))
 
-    def forget(self, instance: str) -> None:
-        """Nothing is left of an instance."""
+    def forget(self, instance: str, *, may_return: bool = False) -> None:
+        """Nothing is left of an instance.
+
+        Args:
+            instance: Its name.
+            may_return: Nobody knows why it is gone: should it come back (a disk that was not mounted), it is in doubt
+                what sinks have of it.
+        """
         with self._lock, self._transaction():
+            last = self._db.execute(
+                "SELECT max(number) FROM (SELECT number FROM read WHERE instance = ?1"
+                " UNION ALL SELECT number FROM cursors WHERE instance = ?1"
+                " UNION ALL SELECT number FROM doubts WHERE instance = ?1)",
+                (instance,),
+            ).fetchone()[0]
             for table in ("read", "open_calls", "cursors", "doubts"):
                 self._db.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608 - those above
+            if may_return and last:
+                self._db.execute("INSERT INTO doubts VALUES (?, ?)", (instance, last))
 
     def known_instances(self) -> set[str]:
         """Every instance that something is remembered of."""

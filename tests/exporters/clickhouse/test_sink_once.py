@@ -117,6 +117,28 @@ class Recorder:
         self.state.close()
 
 
+def test_a_journal_that_was_away_for_a_while_is_not_doubled(settings, client):
+    journal = Journal(settings.journal_dir, "w", segment_bytes=1)
+    for number in range(1, 5):
+        journal.close_call(call(number))
+    journal.close()
+    recorder = Recorder(settings)
+    recorder.deliver(1)
+    recorder.end()
+    away = settings.journal_dir.rename(settings.journal_dir.with_name("away"))
+    recorder = Recorder(settings)
+    assert recorder.follower.look().read == {}
+    recorder.end()
+    away.rename(settings.journal_dir)
+    # A parcel of fewer segments has another token.
+    min((settings.journal_dir / "w").glob("*.jsonl")).unlink()
+    recorder = Recorder(settings)
+    recorder.deliver(1)
+    assert recorder.delivery.counts()["known"] == 3
+    assert counted(client, "calls") == counted(client, "attempts") == (4, 4)
+    recorder.end()
+
+
 @pytest.mark.parametrize("gone", ["removed", "damaged"])
 def test_a_recorder_without_its_memory_doubles_nothing(settings, client, gone):
     journal = Journal(settings.journal_dir, "w", segment_bytes=1)

@@ -159,6 +159,18 @@ def test_what_was_there_before_the_file_is_in_doubt_until_it_is_gone(path, state
     assert doubts_on_disk(path) == {"x": 1}
 
 
+def test_an_instance_that_is_gone_and_may_return_is_in_doubt_as_far_as_it_was_known(path, state):
+    read(state, "w", 5)
+    state.commit_delivered("clickhouse", {"w": 4}, {})
+    state.forget("w", may_return=True)
+    assert (state.read_up_to("w"), state.cursors("clickhouse")) == (0, {})
+    assert doubts_on_disk(path) == {"w": 5}
+    state.forget("w", may_return=True)
+    assert doubts_on_disk(path) == {"w": 5}
+    state.forget("w")
+    assert doubts_on_disk(path) == {}
+
+
 def test_where_there_is_no_file_nothing_is_in_doubt(tmp_path):
     assert doubts_on_disk(tmp_path / "none.sqlite") == {}
     (tmp_path / "odd.sqlite").write_bytes(b"no database" * 100)
