@@ -40,6 +40,15 @@ _STORED = (
     "toString(toUnixTimestamp64Nano(started_at)) AS at",
 )
 """What a stored call says of itself, under the names of an imagined one."""
+WhenOption = Annotated[
+    str | None, typer.Option("--at", metavar="WHEN", help="2026-11-24T12:00:00+01:00; now, if not given.")
+]
+SpentOption = Annotated[
+    list[str] | None, typer.Option("--spent", metavar="RULE=AMOUNT", help='"budget:search=4.99 USD". Repeatable.')
+]
+PolicyOption = Annotated[
+    list[Path] | None, typer.Option("--policy", "-p", metavar="FILE", help="In place of the configured ones.")
+]
 
 
 def explain_call(  # noqa: PLR0913 - one parameter per option
@@ -58,15 +67,9 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
     user: Annotated[str, typer.Option()] = "",
     session: Annotated[str, typer.Option()] = "",
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Repeatable.")] = None,
-    at: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="2026-11-24T12:00:00+01:00; now, if not given.")
-    ] = None,
-    spent: Annotated[
-        list[str] | None, typer.Option("--spent", metavar="RULE=AMOUNT", help='"budget:search=4.99 USD". Repeatable.')
-    ] = None,
-    files: Annotated[
-        list[Path] | None, typer.Option("--policy", "-p", metavar="FILE", help="In place of the configured ones.")
-    ] = None,
+    at: WhenOption = None,
+    spent: SpentOption = None,
+    files: PolicyOption = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     answer_format: PageFormatOption = PageFormat.TEXT,

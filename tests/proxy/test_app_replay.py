@@ -1,4 +1,5 @@
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ def test_slices_lie_edge_to_edge_over_the_whole_period(counts, into_ns, more_ns)
     found = list(slices(hours, since_ns, until_ns))
     assert found[0][0] == since_ns
     assert found[-1][1] == until_ns
-    assert all(one[1] == two[0] for one, two in zip(found, found[1:], strict=False))
+    assert all(one[1] == two[0] for one, two in pairwise(found))
     assert all(start < end for start, end in found)
 
 
