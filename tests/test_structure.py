@@ -30,7 +30,6 @@ UNMIRRORED: dict[str, str] = {
     "policies/ledger/sqlite_books.py": _BOOKS,
     "policies/ledger/sqlite_file.py": _BOOKS,
     "policies/ledger/sqlite_reading.py": _BOOKS,
-    "policies/ledger/redis_books.py": _BOOKS,
     "policies/ledger/redis_link.py": _BOOKS,
     "policies/ledger/redis_shape.py": _BOOKS,
     "policies/ledger/counter.py": _LEASES,
