@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from exporters.journal.names import new_instance, parse_open
+from exporters.schema.lock import LEASE_S
 from exporters.schema.rollups import differing
 from proxy.settings import to_json
 from tests.fakes.embedded_store import embedded_store
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
 SEGMENT_BYTES = 20_000
-PATIENCE_S = 60.0
+PATIENCE_S = LEASE_S + 30.0
+"""A recorder that is killed while it looks after the schema keeps the next one waiting for a lease."""
 ROUNDS = int(os.environ.get("TAXIMETER_FAULT_ROUNDS", "8"))
 """How often something is killed; more of them by the environment, for a long run."""
 
