@@ -23,8 +23,8 @@ LATE_S = 86_400.0
 """A call that ended longer ago says nothing new."""
 _NS = 10**9
 _SAID = re.compile(r"(budget|limit|key):([^:]{1,100}):(.*)")
-_AT = re.compile(r"at=([0-9.]{1,9})%:(\w+)")
-_FIGURE = re.compile(r"(spent|held|hold|limit)=(-?[0-9.]+)(\w+)")
+_AT = re.compile(r"at=([0-9]{1,5}(?:\.[0-9]{1,4})?)%:(\w+)")
+_FIGURE = re.compile(r"(spent|held|hold|limit)=(-?[0-9]+(?:\.[0-9]+)?)(\w+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporters.alerts.reading import CallReader, family_name
@@ -210,6 +210,7 @@ REASONS = st.lists(
 )
 
 
+@example(call(1), ["budget:a:at=.%:alert"])
 @given(any_call, REASONS)
 def test_any_call_can_be_read(record, reasons):
     record = msgspec.structs.replace(record, reasons=tuple(reasons), outcome="refused")
