@@ -124,6 +124,8 @@ class Tending:
                 spare[name] = free - counter.taken
         if missing:
             yield partial(self._books.cover, self._instance, missing, self._clock())
+            for name, amount in missing.items():
+                self._counters[name].lease += amount
         if (work := self._give_back(spare)) is not None:
             yield work
         if trims:
