@@ -72,23 +72,26 @@ class Governor:
     async def _admit(self, call: Call, facts: CallFacts, lowered: Lowered) -> Permit | Reply:
         now_ns = self._clock()
         decision = self._engine.decide(facts, now_ns, self.ledger.level)
-        call.reasons.extend(decision.reasons)
         if isinstance(decision, Deny):
+            call.reasons.extend(decision.reasons)
             return self._refused(call, decision)
         demands = decision.demands
         if not demands:
+            call.reasons.extend(decision.reasons)
             return Permit(hold=decision.hold)
         answer: Answer | None = self.ledger.try_admit(call.call_id, demands, now_ns)
         if answer is None:
             answer = await self.ledger.admit(call.call_id, demands, now_ns)
         if isinstance(answer, Refused):
-            smaller = clamped(self._engine, facts, decision, answer, now_ns)
+            smaller = clamped(self._engine, facts, decision, self._as_it_stands(answer), now_ns)
             if smaller is not None and lowered.lower(call, smaller):
                 call.reasons.append(f"{answer.demand.policy}:clamp={smaller.request.max_output_tokens}")
                 return await self._admit(call, smaller, lowered)
+            call.reasons.extend(decision.reasons)
             refused = refusal(answer, self._clock(), call.route.error_dialect.name)
             call.reasons.extend(refused.reasons)
             return self._refused(call, refused)
+        call.reasons.extend(decision.reasons)
         lines = lowered.head_lines
         if answer.uncounted or answer.would_refuse or any(demand.thresholds for demand in demands):
             levels = tuple(level for demand in demands if (level := self.ledger.level(demand.counter)))
@@ -108,6 +111,13 @@ class Governor:
             body=lowered.edited,
             changes=lowered.changes,
         )
+
+    def _as_it_stands(self, refused: Refused) -> Refused:
+        """The refusal with the present figures of its counter: what this worker has on lease and free is room, too."""
+        level = self.ledger.level(refused.demand.counter)
+        if level is None or refused.unavailable:
+            return refused
+        return msgspec.structs.replace(refused, spent=level.spent, held=level.held, allowed=level.allowed)
 
     def settle(self, call: Call, record: CallRecord) -> CallRecord:
         """Close the holds of a call that is over; gives its record with what it has used."""

@@ -195,6 +195,23 @@ async def test_a_call_that_does_not_fit_is_sent_with_a_lower_output_limit(data_d
     assert call.draws[0].set_aside == COST_NANO
 
 
+async def test_what_a_worker_has_on_lease_is_room_for_the_next_clamped_call(data_dir):
+    tight = policies(budget(unit="tokens", limit=10_000, clamp_min=100))
+    async with (
+        raw_upstream(answers(OK)) as upstream,
+        running_worker(provider("p", upstream.url), policies=tight, data_dir=data_dir) as worker,
+    ):
+        sent = [await worker.exchange(request(max_tokens=100_000)) for _ in range(3)]
+        calls = await worker.journal.calls(3)
+
+    assert [answer[:12] for answer in sent] == [b"HTTP/1.1 200"] * 3
+    for call in calls:
+        (change,) = call.attempts[0].changes
+        clamp, hold = call.reasons
+        assert clamp == f"budget:b:clamp={change.removeprefix('clamped=')}"
+        assert hold.startswith("budget:b:hold=9") or hold == "budget:b:hold=10000tokens"
+
+
 async def test_a_compressed_body_is_not_touched_but_refused(data_dir):
     body = gzip.compress(request(max_tokens=100_000).partition(b"\r\n\r\n")[2])
     head = (
