@@ -34,7 +34,10 @@ async def before_reading(stage: Stage) -> None:
 
 
 async def after_reading(stage: Stage) -> None:
-    """The store is away, the recorder has read what waits for it, and that is damaged."""
+    """The store is away, the recorder has read what waits for it, and that is damaged.
+
+    The recorder is killed then: what it has kept in its memory it would ship undamaged.
+    """
     assert stage.relay
     await stage.instant()
     stage.relay.choose = lambda _: Harm("refuse")
@@ -42,6 +45,7 @@ async def after_reading(stage: Stage) -> None:
     waiting = sorted(stage.sealed())
     await until(lambda: all(_was_read(stage, path) for path in waiting), limit_s=PATIENCE_S)
     _damage(stage, stage.dice.sample(waiting, len(CHANGES)))
+    os.kill(stage.taximeter.whole.pid("recorder-0"), signal.SIGKILL)
     stage.relay.choose = unharmed
     await until(lambda: not any(path.exists() for path in waiting), limit_s=PATIENCE_S)
 

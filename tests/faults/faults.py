@@ -270,7 +270,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "rotten",
-        "sealed segments damaged after they were read, before they were shipped",
+        "sealed segments damaged after they were read, before they were shipped, and the recorder killed",
         RELAYED,
         damage.after_reading,
         share=0.5,
