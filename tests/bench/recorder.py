@@ -28,6 +28,7 @@ from rich.table import Table
 from exporters.clickhouse.client import connect
 from exporters.journal.names import new_instance
 from exporters.journal.writer import Journal
+from exporters.recorder.state import State
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord
 from proxy.settings import Settings
 from tests.bench.machine import describe
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="taximeter-recorder-") as folder:
         settings = _settings(Path(folder))
+        _begin_memory(settings)
         _write_backlog(settings.journal_dir, options.backlog)
         watch = Watch()
         with _child("store", settings) as store:
@@ -98,6 +100,13 @@ def _opened(call: CallRecord) -> OpenRecord:
         model_requested=call.model_requested,
         request_bytes=call.request_bytes,
     )
+
+
+def _begin_memory(settings: Settings) -> None:
+    """A recorder was there before the backlog: one that has no memory of it would ask the store for every call."""
+    state = State(settings.run_dir / "recorder.sqlite")
+    state.begin({})
+    state.close()
 
 
 def _write_backlog(journal_dir: Path, count: int) -> None:
