@@ -2,7 +2,8 @@
 
 Who needs a segment first reads and prices it; a sink that comes meanwhile waits for that, one that comes later finds
 it, and when every sink has it, it is let go. What is kept for sinks that are slow or down is bounded: a sink that is
-far behind finds nothing, and reads for itself. So the cost of an attempt is reckoned once, and is the same everywhere.
+far behind finds nothing, and reads for itself. So a cost is reckoned once, and is the same in all sinks that
+keep up.
 """
 
 import threading
@@ -19,7 +20,7 @@ from proxy.core.pricing import Priced
 from proxy.core.record import AttemptRecord, CallRecord
 
 MAX_KEPT_BYTES = 8 * 1024 * 1024
-"""Of segments, as they lie on the disk: as much as one parcel. In memory it is some four times as much."""
+"""Of segments, as they lie on the disk: as much as one parcel."""
 
 
 class PricedSegment(msgspec.Struct, frozen=True):
