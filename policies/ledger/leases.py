@@ -6,7 +6,8 @@ Rules of this file:
 3. All work with the books goes through one lock and one thread, so that what they said is applied in the order in which
    they did it, even where the call that asked has gone away.
 4. A lease never counts as free what the books may already have given to another: it shrinks here before it is given
-   back. What a call finds free when it begins to borrow is set aside for it meanwhile.
+   back. What a call finds free when it begins to borrow is set aside for it meanwhile, and so is what it borrowed, from
+   the moment at which the books' answer is applied until the call goes on.
 """
 
 import asyncio
@@ -307,24 +308,38 @@ class LeasedLedger:
         if (work := self._tending.before(demands)) is not None:
             await self._ask(work)
         counters = [self._tending.counter(demand) for demand in demands]
-        wants, parts = [], []
+        wants: list[Want] = []
+        kept: list[int] = []
         for demand, counter in zip(demands, counters, strict=True):
             free = counter.free
             part = max(0, min(demand.amount, free))
             counter.used += part
-            parts.append(part)
+            kept.append(part)
             wants.append(Want(demand, demand.amount - part - min(0, free)))
-        taken = False
+        waits = True
+
+        def apply(borrowed: Borrowed) -> None:
+            for position, (demand, standing) in enumerate(zip(demands, borrowed.standings, strict=True)):
+                counter = self._tending.counter(demand)
+                counter.borrowed(demand, standing)
+                if borrowed.granted and waits:
+                    # At once: other calls come before the one that waits hears of it.
+                    counter.used += demand.amount - kept[position]
+                    kept[position] = demand.amount
+
         try:
-            borrowed = await self._ask(partial(self._books.borrow, self.instance, wants, now_ns), self._apply(demands))
-            refused = refusal(wants, counters, borrowed)
-            taken = refused is None
+            borrowed = await self._ask(partial(self._books.borrow, self.instance, wants, now_ns), apply)
         finally:
-            for demand, counter, part in zip(demands, counters, parts, strict=True):
-                counter.used += demand.amount - part if taken else -part
-                counter.taken += demand.amount if taken else 0
+            waits = False
+            for counter, part in zip(counters, kept, strict=True):
+                counter.used -= part
+        # Nothing is awaited from here on: what was set aside cannot be taken by another.
+        refused = refusal(wants, counters, borrowed)
         if refused is not None:
             return refused
+        for demand, counter in zip(demands, counters, strict=True):
+            counter.used += demand.amount
+            counter.taken += demand.amount
         self._holds[call_id] = (demands, counters, None)
         over = tuple(
             demand.counter
@@ -332,13 +347,6 @@ class LeasedLedger:
             if demand.enforce == "observe" and counter.is_over
         )
         return (Admitted(would_refuse=over) if over else _ADMITTED), False
-
-    def _apply(self, demands: Sequence[Demand]) -> Callable[[Borrowed], None]:
-        def apply(borrowed: Borrowed) -> None:
-            for demand, standing in zip(demands, borrowed.standings, strict=True):
-                self._tending.counter(demand).borrowed(demand, standing)
-
-        return apply
 
     def _remember(self, refused: Refused) -> None:
         """A crowd of calls at a cap is not to ask the books one by one."""

@@ -87,6 +87,10 @@ def running_redis(folder: Path, *options: str, tls: Pair | None = None) -> Itera
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that has a port 10,000 above it, which a node of a cluster listens on too."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_000:
+            return port

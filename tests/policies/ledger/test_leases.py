@@ -85,6 +85,18 @@ async def test_a_refusal_names_the_demand_and_holds_nothing(workers, open_books)
     assert ledger.level(other.counter).held == 0
 
 
+async def test_a_refusal_tells_what_others_hold_and_not_the_share_of_the_call_itself(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(300)], NOW_NS)
+    await ledger.admit("2", [demand(400)], NOW_NS)
+    ledger.release("2", NOW_NS)
+
+    answer = await ledger.admit("3", [demand(800)], NOW_NS)
+
+    assert isinstance(answer, Refused)
+    assert (answer.spent, answer.held, answer.allowed) == (0, 300, 1000)
+
+
 async def test_settling_frees_what_was_not_used_and_a_second_settling_changes_nothing(workers):
     ledger = workers("a")
     await ledger.admit("1", [demand(1000)], NOW_NS)
@@ -236,6 +248,40 @@ async def test_what_a_call_finds_free_while_another_borrows_is_not_taken_twice(w
 
     assert [type(answer) for answer in answers] == [Admitted, Refused]
     assert ledger.level(demand(0).counter).held == 1000
+
+
+async def test_what_was_borrowed_for_a_call_is_not_taken_by_one_that_comes_before_it_hears_of_it(workers):
+    ledger = workers("a", reclaim_s=0)
+    await ledger.admit("0", [demand(1)], NOW_NS)
+    borrowing = asyncio.create_task(ledger.admit("1", [demand(800)], NOW_NS))
+    others = 0
+
+    while not borrowing.done():
+        others += ledger.try_admit(f"other-{others}", [demand(100)], NOW_NS) is not None
+        await asyncio.sleep(0)
+
+    assert isinstance(borrowing.result(), Admitted)
+    assert ledger._counters[demand(0).counter].free >= 0
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_call_that_goes_away_at_any_moment_of_its_borrowing_holds_nothing(workers, turns):
+    ledger = workers("a", reclaim_s=0)
+    await ledger.admit("0", [demand(1)], NOW_NS)
+    borrowing = asyncio.create_task(ledger.admit("1", [demand(800)], NOW_NS))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if turns > 6:
+        await ledger._heard()
+    borrowing.cancel()
+    await asyncio.gather(borrowing, return_exceptions=True)
+    await ledger._heard()
+    await asyncio.sleep(0)
+
+    ledger.release("1", NOW_NS)
+    ledger.release("0", NOW_NS)
+
+    assert ledger._counters[demand(0).counter].used == 0
 
 
 async def test_a_call_that_goes_away_while_it_borrows_leaves_nothing_held(workers, open_books):
