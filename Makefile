@@ -72,6 +72,10 @@ bench-recorder: $(DEV_STAMP) ## Measure: what the recorder costs per call, and h
 faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against rows; ROUNDS=n makes it longer
 	$(PYTHON_OF_VENV) -m tests.faults.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
+.PHONY: overshoot
+overshoot: $(DEV_STAMP) ## Spend against caps from processes that are killed: nothing over a cap; ROUNDS=n makes it longer
+	OVERSHOOT_ROUNDS=$(or $(ROUNDS),10) $(PYTHON_OF_VENV) -m pytest tests/integration/test_overshoot.py $(ARGS)
+
 # `make lock` keeps the versions that are there; `make lock UPGRADE=1` takes the newest.
 COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--quiet --extra embedded $(if $(UPGRADE),--upgrade) pyproject.toml requirements/run.in
