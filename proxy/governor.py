@@ -135,6 +135,9 @@ class Governor:
         return msgspec.structs.replace(record, draws=tuple(drawn)) if drawn else record
 
     def _facts(self, call: Call, body: bytes | None) -> CallFacts:
+        if call.place.shared.content_encoding:
+            # How much there is in it, its length does not say: the bound is the model's context, or there is none.
+            body = None
         wanted = body is not None and call.route.dialect is not None and self._engine.reads_bodies
         return CallFacts(
             provider=call.upstream.settings.name,

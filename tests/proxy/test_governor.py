@@ -35,8 +35,8 @@ def budget(**fields):
     return Budget(**values | fields)
 
 
-def policies(*budgets, limits=()):
-    return CompiledPolicies(budgets=budgets, limits=limits, rates=(RATE,), hash="h1")
+def policies(*budgets, limits=(), rate=RATE):
+    return CompiledPolicies(budgets=budgets, limits=limits, rates=(rate,), hash="h1")
 
 
 def request(max_tokens=100, path=b"/p/v1/chat/completions", team=b"search"):
@@ -167,8 +167,8 @@ async def test_a_ledger_that_cannot_be_opened_does_what_the_policy_says(data_dir
     assert call.draws[0].set_aside == 0
 
 
-async def clamped_exchange(data_dir, data, **more):
-    tight = policies(budget(limit=4 * 10**6, clamp_min=100, **more))
+async def clamped_exchange(data_dir, data, rate=RATE, **more):
+    tight = policies(budget(limit=4 * 10**6, clamp_min=100, **more), rate=rate)
     async with (
         raw_upstream(answers(OK)) as upstream,
         running_worker(provider("p", upstream.url), policies=tight, data_dir=data_dir) as worker,
@@ -218,7 +218,8 @@ async def test_a_compressed_body_is_not_touched_but_refused(data_dir):
         b"POST /p/v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip"
     )
     data = head + b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    answer, call, requests, _ = await clamped_exchange(data_dir, data)
+    bounded = structs.replace(RATE, context_tokens=3000)
+    answer, call, requests, _ = await clamped_exchange(data_dir, data, bounded)
 
     assert answer.startswith(b"HTTP/1.1 429")
     assert b"x-taximeter-clamped" not in answer
@@ -230,3 +231,20 @@ async def test_a_call_that_would_be_left_with_too_little_is_refused(data_dir):
 
     assert answer.startswith(b"HTTP/1.1 429")
     assert (call.outcome, requests) == ("refused", [])
+
+
+async def test_a_compressed_body_is_not_bounded_by_how_small_it_was_packed(data_dir):
+    text = json.dumps({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi " * 400_000}]})
+    packed = gzip.compress(text.encode())
+    head = b"POST /p/v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
+    sent = head + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(packed), packed)
+    # Packed it would be held for well below a cent; what is in it costs more than the whole budget.
+    tight = policies(budget(limit=USD // 100))
+    async with (
+        raw_upstream(answers(OK)) as upstream,
+        running_worker(provider("p", upstream.url), policies=tight, data_dir=data_dir) as worker,
+    ):
+        answer = await worker.exchange(sent)
+
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert upstream.requests == []
