@@ -68,6 +68,10 @@ bench-store: $(DEV_STAMP) ## Measure: a million calls into the embedded store, a
 bench-recorder: $(DEV_STAMP) ## Measure: what the recorder costs per call, and how fast it catches up
 	$(PYTHON_OF_VENV) tests/bench/recorder.py $(ARGS)
 
+.PHONY: bench-policies
+bench-policies: $(DEV_STAMP) ## Measure: what fifty policies and a thousand keys add to a call
+	$(PYTHON_OF_VENV) -m tests.bench.governed $(ARGS)
+
 .PHONY: faults
 faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against rows; ROUNDS=n makes it longer
 	$(PYTHON_OF_VENV) -m tests.faults.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)

@@ -3,11 +3,12 @@
 Input tokens
     A tokenizer that works on bytes makes at most one token of a byte of UTF-8, and JSON never needs fewer bytes than
     the text that it holds. The frame of a message in JSON is longer than the tokens that mark it, so the length of the
-    body bounds every text in it; `FRAME_TOKENS` stand for what the provider puts before it (tool instructions). An
-    image in the body counts as `IMAGE_TOKENS`, or what its dialect states: how small it was packed says nothing. What
-    the body only points at (files by id or URL, stored conversations), documents, sound and video have no bound but
-    the model's context; nothing can be larger than that, so it bounds everything where it is known. Tools of the
-    provider add input in several rounds: no bound at all.
+    body bounds every text in it; `FRAME_TOKENS` stand for what the provider puts before it (tool instructions). The
+    sum is rounded up, to whole thousands or by an eighth at the most, so that calls of about the same length hold the
+    same: that is reckoned once for all of them. An image in the body counts as `IMAGE_TOKENS`, or what its dialect
+    states: how small it was packed says nothing. What the body only points at (files by id or URL, stored
+    conversations), documents, sound and video have no bound but the model's context; nothing can be larger than that,
+    so it bounds everything where it is known. Tools of the provider add input in several rounds: no bound at all.
 
 Output tokens
     The request's own limit; else the model's; else what the rule assumes; else the model's context. Times the number of
@@ -36,6 +37,9 @@ IMAGE_TOKENS = 50_000
 DIALECT_IMAGE_TOKENS = {"anthropic.messages": 5_000}
 WITHOUT_OUTPUT = frozenset({"embeddings", "moderations", "rerank", "count_tokens"})
 """Operations whose answer has no billed output."""
+_STEP_TOKENS = 1_000
+_FINE_TOKENS = 16_000
+"""Up to here one step is enough; it doubles each time that the bound does."""
 _PER = 1_000_000
 _CEILING = Context(prec=60, rounding=ROUND_CEILING)
 
@@ -57,18 +61,24 @@ def token_bound(call: CallFacts, rate: ModelRate | None, assume_output_tokens: i
     return Tokens(inputs, outputs, f"input={how_in} output={how_out}")
 
 
+def rounded_up(tokens: int) -> int:
+    """The next of the figures that input bounds come in: at most a thousand tokens or an eighth more."""
+    step = _STEP_TOKENS << (tokens // _FINE_TOKENS).bit_length()
+    return -(-tokens // step) * step
+
+
 def _input(call: CallFacts, context: int | None) -> tuple[int | None, str]:
     inputs = call.inputs
     if inputs is None:
         if call.body_bytes is not None and call.operation in WITHOUT_OUTPUT:
-            return call.body_bytes, "bytes"
+            return rounded_up(call.body_bytes), "bytes"
         return (None, "unread") if context is None else (context, "context")
     if inputs.server_tools:
         return None, f"tool:{inputs.server_tools}"
     if inputs.references or call.request.unread:
         why = inputs.references or call.request.unread
         return (None, f"unseen:{why}") if context is None else (context, f"context:{why}")
-    tokens, how = inputs.text_bytes + FRAME_TOKENS, "bytes"
+    tokens, how = rounded_up(inputs.text_bytes + FRAME_TOKENS), "bytes"
     if inputs.image_bytes:
         tokens += len(inputs.image_bytes) * DIALECT_IMAGE_TOKENS.get(call.dialect, IMAGE_TOKENS)
         how = "bytes+images"

@@ -3,7 +3,7 @@
 import msgspec
 
 from policies.demand import Demand
-from proxy.core.record import Hold
+from proxy.core.record import Draw, Hold
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,12 +14,25 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """The model to ask for; None leaves the app's own."""
 
 
+class Tell(msgspec.Struct, frozen=True):
+    """A counter, and the amount used from which on there is something to tell: an alert, a header."""
+
+    counter: str
+    used: int
+
+
 class Allow(msgspec.Struct, frozen=True, kw_only=True):
     """The call may go, to these targets in this order, once the ledger admits its demands."""
 
     plan: tuple[Target, ...]
     reasons: tuple[str, ...] = ()
     demands: tuple[Demand, ...] = ()
+    draws: tuple[Draw, ...] = ()
+    """The demands as records have them, one for each."""
+    recorded: tuple[Draw, ...] = ()
+    """Those of budgets: the others are over when the call is, and nobody keeps books of them."""
+    tells: tuple[Tell, ...] = ()
+    """Counters whose levels bring something, once the call is admitted (`policies.answers`)."""
     hold: Hold | None = None
     """The most that it can use, for its record; None where no rule asked."""
     downgrade: str = ""

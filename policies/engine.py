@@ -5,25 +5,27 @@ the order in which the rules stand. A decision says what a call draws on (`Allow
 ledger's answer, which `policies.answers` puts into words.
 """
 
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from policies.actions import ACTIONS
 from policies.actions.base import Passed
-from policies.bounds import Tokens, exchanged, money_bound, token_bound, unit_bound
-from policies.compiled import NO_POLICIES, Budget, CompiledPolicies, KeyRule, ModelRate, Rule
+from policies.compiled import NO_POLICIES, Budget, CompiledPolicies, KeyRule
 from policies.counters import Counters, enforcement, threshold_amount
 from policies.decision import Allow, Decision, Deny, Target
-from policies.demand import MONEY_SCALE, Demand, Level, is_currency
+from policies.demand import Demand, Level, is_currency
 from policies.facts import CallFacts
-from policies.match import Bound, Matcher
+from policies.match import MAX_REMEMBERED, Bound, Matcher, MatchKey
+from policies.prepared import Entry, Prepared
 from policies.ratebook import RateBook
-from policies.wording import bounded, number_text
-from proxy.core.money import Money
-from proxy.core.record import Hold
+from policies.shares import DRAWN_BY_FREE_CALLS, Share, ShareBook, Shares
+from policies.wording import bounded
 from proxy.prices.match import matches
+
+if TYPE_CHECKING:
+    from proxy.core.record import Draw
 
 __all__ = ["Allow", "CallFacts", "Decision", "Deny", "Engine", "Target", "decide"]
 
@@ -32,8 +34,8 @@ LevelOf = Callable[[str], Level | None]
 
 ACTIONS_BY_NAME = {action.name: action for action in ACTIONS}
 FORBIDDEN = 403
-_DRAWN_BY_FREE_CALLS = frozenset({"calls", "concurrent"})
-"""Units that a call which costs nothing draws on all the same; they need no bound either."""
+MAX_ALLOWED = 8192
+"""So many decisions are remembered, at 2 KB each; then the memory begins anew."""
 _SHOWN_CHARS = 80
 
 
@@ -51,18 +53,48 @@ class Engine:
         self.matcher = Matcher(policies)
         self.rates = RateBook(policies.rates)
         self.counters = Counters()
-        self.reads_bodies = any(rule.unit not in _DRAWN_BY_FREE_CALLS for rule in self.matcher.rules)
+        self.reads_bodies = any(rule.unit not in DRAWN_BY_FREE_CALLS for rule in self.matcher.rules)
         """Whether any rule needs `CallFacts.inputs`."""
+        self._shares = ShareBook(self.rates, reads_bodies=self.reads_bodies)
+        self._prepared: dict[MatchKey, Prepared] = {}
+        self._allowed: dict[tuple[Prepared, Shares], Allow] = {}
 
     def decide(self, call: CallFacts, now_ns: int, level: LevelOf = nothing_known) -> Decision:
         """What may happen to a call at an instant (Unix time in nanoseconds)."""
         rule = self.policies.keys.get(call.key) if call.key else None
         if rule is not None and (refusal := _key_refusal(rule, call, now_ns)):
             return refusal
-        found = self.matcher.find(call, now_ns)
-        if not found:
+        prepared = self._prepare(call, now_ns)
+        if not prepared.entries:
             return Allow(plan=(Target(provider=call.provider),))
-        return _Walk(self, call, now_ns, level).decide(found)
+        shares = self._shares.find(call, now_ns)
+        if prepared.acting and any(_acts(entry, level) for entry in prepared.acting):
+            return _Walk(self, call, now_ns, level, shares).decide(prepared)
+        # Neither of them ever changes: what was decided on one call holds for the next one of its caller.
+        allowed = self._allowed.get((prepared, shares))
+        if allowed is not None:
+            return allowed
+        decision = _Walk(self, call, now_ns, level, shares).decide(prepared)
+        if isinstance(decision, Allow):
+            if len(self._allowed) >= MAX_ALLOWED:
+                self._allowed.clear()
+            self._allowed[prepared, shares] = decision
+        return decision
+
+    def _prepare(self, call: CallFacts, now_ns: int) -> Prepared:
+        key = self.matcher.key(call, now_ns)
+        prepared = self._prepared.get(key)
+        if prepared is None or not prepared.is_good_at(now_ns):
+            if len(self._prepared) >= MAX_REMEMBERED:
+                self._prepared.clear()
+            prepared = self._prepared[key] = Prepared(self.matcher.find(call, now_ns), self.counters, now_ns)
+        return prepared
+
+
+def _acts(entry: Entry, level: LevelOf) -> bool:
+    """Whether a counter is so full that a threshold may change what becomes of a call."""
+    known = level(entry.demand.counter)
+    return known is not None and entry.acts_from is not None and known.spent + known.held >= entry.acts_from
 
 
 _NO_POLICY = Engine()
@@ -74,123 +106,77 @@ def decide(call: CallFacts, engine: Engine = _NO_POLICY, now_ns: int = 0, level:
 
 
 class _Walk:
-    """One decision under way: the bounds of its call, its reasons and demands so far."""
+    """One decision under way: the reasons and demands of its call so far."""
 
-    __slots__ = (
-        "call",
-        "demands",
-        "downgrade",
-        "engine",
-        "level",
-        "now_ns",
-        "plan",
-        "rates",
-        "reasons",
-        "shares",
-        "tokens",
-    )
+    __slots__ = ("call", "demands", "downgrade", "draws", "engine", "level", "now_ns", "reasons", "shares")
 
-    def __init__(self, engine: Engine, call: CallFacts, now_ns: int, level: LevelOf) -> None:
+    def __init__(self, engine: Engine, call: CallFacts, now_ns: int, level: LevelOf, shares: Shares) -> None:
         self.engine = engine
         self.call = call
         self.now_ns = now_ns
         self.level = level
-        self.plan = (Target(provider=call.provider),)
+        self.shares = shares
         self.reasons: list[str] = []
         self.demands: list[Demand] = []
+        self.draws: list[Draw] = []
         self.downgrade = ""
-        self.rates = self._rates() if engine.reads_bodies and call.billable else ()
-        self.tokens: dict[int | None, tuple[Tokens, ...]] = {}
-        self.shares: dict[int, _Share] = {}
 
-    def decide(self, found: Sequence[Bound]) -> Decision:
-        for bound in found:
-            refusal = self._draw(bound)
+    def decide(self, prepared: Prepared) -> Decision:
+        for entry in prepared.entries:
+            refusal = self._draw(entry)
             if refusal is not None:
                 return refusal
+        draws = tuple(self.draws)
+        booked = [draw for demand, draw in zip(self.demands, draws, strict=True) if demand.kind == "budget"]
         return Allow(
-            plan=self.plan,
+            plan=(Target(provider=self.call.provider),),
             reasons=bounded(self.reasons),
             demands=tuple(self.demands),
-            hold=self._hold(),
+            draws=draws,
+            recorded=draws if len(booked) == len(draws) else tuple(booked),
+            tells=prepared.tells,
+            hold=self.shares.hold if self.demands else None,
             downgrade=self.downgrade,
         )
 
-    def _rates(self) -> tuple[ModelRate | None, ...]:
-        find, call = self.engine.rates.find, self.call
-        return tuple(
-            [find(one.provider, one.model or call.request.model, call.operation, self.now_ns) for one in self.plan]
-        )
-
-    def _draw(self, bound: Bound) -> Deny | None:
+    def _draw(self, entry: Entry) -> Deny | None:
         """Add what a call draws on by one rule, or refuse it."""
-        rule = bound.rule
-        if not self.call.billable and rule.unit not in _DRAWN_BY_FREE_CALLS:
-            return None
-        share = self.shares.get(bound.like)
+        bound = entry.bound
+        share = self.shares.of(bound.rule, bound.like)
         if share is None:
-            share = self.shares[bound.like] = self._money(rule) if is_currency(rule.unit) else self._count(rule)
-        if share.problem:
-            return self._without_bound(bound, share)
-        if share.left_out:
-            self.reasons.append(f"{rule.policy}:{share.left_out}")
             return None
-        demand = self.engine.counters.demand(bound, share.amount, self.now_ns, share.bill)
-        self.demands.append(demand)
-        name = f"shadow:{rule.policy}" if rule.shadow else rule.policy
-        self.reasons.append(f"{name}:hold={share.text}")
-        if isinstance(rule, Budget) and rule.thresholds and (level := self.level(demand.counter)):
-            return self._pass_thresholds(rule, bound, level)
+        if share.problem:
+            return self._without_bound(entry, share)
+        if share.left_out:
+            self.reasons.append(f"{bound.rule.policy}:{share.left_out}")
+            return None
+        self._add(entry, share.amount, share.bill)
+        self.reasons.append(entry.holds + share.text)
+        if entry.acts_from is not None and (level := self.level(entry.demand.counter)):
+            return self._pass_thresholds(bound, level)
         return None
 
-    def _count(self, rule: Rule) -> "_Share":
-        if rule.unit in _DRAWN_BY_FREE_CALLS:
-            return _Share(1, text=f"1{rule.unit}")
-        bounds = [unit_bound(self.call, tokens, rule.unit) for tokens in self._tokens(rule.assume_output_tokens)]
-        amounts = [one for one in bounds if one is not None]
-        if len(amounts) < len(bounds):
-            return _fallback(rule, rule.unbounded, "unbounded", self.call.currency)
-        most = max(amounts, default=0)
-        return _Share(most, text=_text(most, rule.unit))
+    def _add(self, entry: Entry, amount: int, bill: str) -> None:
+        if bill:
+            demand = self.engine.counters.demand(entry.bound, amount, self.now_ns, bill)
+            draw = replace(entry.draw, held=amount, bill=bill, exchange=demand.exchange)
+        else:
+            demand, draw = replace(entry.demand, amount=amount), replace(entry.draw, held=amount)
+        self.demands.append(demand)
+        self.draws.append(draw)
 
-    def _money(self, rule: Rule) -> "_Share":
-        """The dearest of what the targets of the plan may cost, in the rule's currency."""
-        dearest = _Share(0)
-        for rate, tokens in zip(self.rates, self._tokens(rule.assume_output_tokens), strict=True):
-            currency = rate.currency if rate else self.call.currency
-            exchange = None if currency == rule.unit else rule.exchange.get(currency)
-            if currency != rule.unit and exchange is None:
-                found = f"other_currency={currency}"
-                return _Share(0, left_out=found) if rule.other_currency == "ignore" else _Share(0, problem=found)
-            nano = money_bound(self.call, tokens, rate) if rate else None
-            if nano is None:
-                stands_in = rule.unbounded if rate else rule.unknown_price
-                share = _fallback(rule, stands_in, "unbounded" if rate else "unknown_price", currency)
-            else:
-                amount = nano if exchange is None else exchanged(nano, exchange)
-                share = _Share(amount, "" if exchange is None else currency, _text(amount, rule.unit))
-            if share.problem:
-                return share
-            if share.amount >= dearest.amount:
-                dearest = share
-        return dearest
-
-    def _tokens(self, assumed: int | None) -> tuple[Tokens, ...]:
-        """Bounds of each target's tokens where a rule assumes so many of a call that states no limit."""
-        found = self.tokens.get(assumed)
-        if found is None:
-            found = self.tokens[assumed] = tuple([token_bound(self.call, rate, assumed) for rate in self.rates])
-        return found
-
-    def _without_bound(self, bound: Bound, share: "_Share") -> Deny | None:
+    def _without_bound(self, entry: Entry, share: Share) -> Deny | None:
         """A call that nothing can be held for: hard rules refuse it, others count it when it is over."""
-        rule = bound.rule
+        rule = entry.bound.rule
         if enforcement(rule) != "hard":
             shadow = "shadow:" if rule.shadow else ""
             self.reasons.append(f"{shadow}{rule.policy}:{share.problem}")
             if not share.problem.startswith("other_currency"):
-                bill = "" if self.call.currency == rule.unit or not is_currency(rule.unit) else self.call.currency
-                self.demands.append(self.engine.counters.demand(bound, 0, self.now_ns, bill))
+                self._add(
+                    entry,
+                    0,
+                    "" if self.call.currency == rule.unit or not is_currency(rule.unit) else self.call.currency,
+                )
             return None
         kind = share.problem.partition("=")[0]
         self.reasons.append(f"{rule.policy}:deny:{share.problem}")
@@ -207,10 +193,13 @@ class _Walk:
             return f"no price is known for {model} at {self.call.provider}"
         if kind == "other_currency":
             return f"it is billed in {self.call.currency}, and no rate of exchange is given"
-        how = "; ".join(tokens.how for one in self.tokens.values() for tokens in one) or "nothing is known of it"
+        how = self.shares.how or "nothing is known of it"
         return f"it has no bound ({how}); a max_tokens, or less that the request only points at, would give it one"
 
-    def _pass_thresholds(self, rule: Budget, bound: Bound, level: Level) -> Deny | None:
+    def _pass_thresholds(self, bound: Bound, level: Level) -> Deny | None:
+        rule = bound.rule
+        if not isinstance(rule, Budget):
+            return None
         for passed in thresholds_passed(rule, bound, level, self.call):
             for name in passed.threshold.acts:
                 action = ACTIONS_BY_NAME[name]
@@ -231,39 +220,6 @@ class _Walk:
                         reasons=bounded(self.reasons),
                     )
         return None
-
-    def _hold(self) -> Hold | None:
-        """The most that the call can use, for its open record: by the first target, whatever rules assume."""
-        if not self.demands or not self.rates or not self.tokens:
-            return None
-        rate, tokens = self.rates[0], next(iter(self.tokens.values()))[0]
-        nano = money_bound(self.call, tokens, rate) if rate else None
-        cost = None if rate is None or nano is None else Money(Decimal(nano).scaleb(-MONEY_SCALE), rate.currency)
-        units = self.call.inputs.units if self.call.inputs else {}
-        return Hold(input_tokens=tokens.input, output_tokens=tokens.output, units=units, cost=cost)
-
-
-class _Share(msgspec.Struct, frozen=True):
-    """What one rule makes of a call: an amount, or why there is none."""
-
-    amount: int
-    bill: str = ""
-    text: str = ""
-    """`0.0123USD`, with what stood in for a bound: `1USD:unbounded`."""
-    problem: str = ""
-    left_out: str = ""
-
-
-def _fallback(rule: Rule, stands_in: int | None, why: str, currency: str) -> _Share:
-    """What is held in place of a bound: what the rule says, or nothing where it refuses."""
-    if stands_in is None:
-        return _Share(0, problem=why)
-    bill = currency if is_currency(rule.unit) and currency != rule.unit else ""
-    return _Share(stands_in, bill, f"{_text(stands_in, rule.unit)}:{why}")
-
-
-def _text(amount: int, unit: str) -> str:
-    return f"{number_text(amount, unit)}{unit}"
 
 
 def thresholds_passed(rule: Budget, bound: Bound, level: Level, call: CallFacts) -> list[Passed]:

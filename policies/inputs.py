@@ -1,14 +1,15 @@
 """What a chat request's body holds, read off its bytes: how much text, which images, what it only points at.
 
-The bound of a call rests on it (`policies.bounds`). A whole parse would cost more than the rest of a decision, so the
-bytes are searched for members by name. Inside a text such a name has its quotes escaped, so that it is not found there;
-a name that is itself spelt with escapes could hide, and a body with escaped ASCII letters is therefore taken to point
-at things.
+The bound of a call rests on it (`policies.bounds`). Where a body is not known to be plain text (`policies.plain`), its
+bytes are searched for members by name, of whatever dialect. Inside a text such a name has its quotes escaped, so that
+it is not found there; a name that is itself spelt with escapes could hide, and a body with escaped ASCII letters is
+therefore taken to point at things.
 """
 
 import re
 
 from policies.facts import Inputs
+from policies.plain import is_plain
 
 _HINTS = (b'"data"', b'url"', b'"file', b'_id"', b'ri"', b'"conversation"', b"ached", b'"prompt"', b"item_reference")
 _DIALECT_HINTS = {
@@ -46,6 +47,11 @@ _NOT_AN_IMAGE = re.compile(
 
 def read_inputs(body: bytes, dialect: str = "") -> Inputs:
     """What a decoded JSON body of a dialect holds; never raises, and never says less than there is."""
+    return Inputs(text_bytes=len(body)) if is_plain(body, dialect) else search(body, dialect)
+
+
+def search(body: bytes, dialect: str = "") -> Inputs:
+    """What the names that stand in a body say that it holds."""
     references = ""
     sizes: tuple[int, ...] = ()
     if any(hint in body for hint in _DIALECT_HINTS.get(dialect, _HINTS)):

@@ -40,6 +40,7 @@ _READERS: dict[str, Reader] = {
 }
 
 Rule = Budget | Limit
+MatchKey = tuple[str | frozenset[int], ...]
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -105,29 +106,35 @@ class Matcher:
             self._file(order, rule.match)
         kinds = [_holding(rule) for rule in self.rules]
         self._like = [kinds.index(kind) for kind in kinds]
-        self._remembered: dict[tuple[str, ...], tuple[Bound, ...]] = {}
-        self._has_hours = any(rule.match.hours for rule in self.rules)
-        self._open: dict[int, tuple[int, bool]] = {}
+        self._remembered: dict[MatchKey, tuple[Bound, ...]] = {}
+        self._by_hours = [order for order, rule in enumerate(self.rules) if rule.match.hours]
+        self._closed: tuple[int, frozenset[int]] = (-1, frozenset())
 
     def find(self, call: CallFacts, now_ns: int) -> Sequence[Bound]:
         """The rules that a call falls under at an instant, in the order of the files: budgets, then limits."""
-        key = tuple([read(call) for read in self._readers])
+        key = self.key(call, now_ns)
         found = self._remembered.get(key)
         if found is None:
-            found = self._match(call)
+            found = self._match(call, self._closed_at(now_ns))
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = found
-        return [bound for bound in found if self._is_open(bound, now_ns)] if self._has_hours else found
+        return found
 
-    def _match(self, call: CallFacts) -> tuple[Bound, ...]:
+    def key(self, call: CallFacts, now_ns: int) -> MatchKey:
+        """Everything of a call and an instant that any rule looks at: calls of one key fall under the same rules."""
+        values = tuple([read(call) for read in self._readers])
+        return (*values, self._closed_at(now_ns)) if self._by_hours else values
+
+    def _match(self, call: CallFacts, closed: frozenset[int]) -> tuple[Bound, ...]:
         candidates = list(self._others)
         for field, by_value in self._filed.items():
             candidates += by_value.get(field_value(call, field), ())
         return tuple(
             self._bound(order, call)
             for order in sorted(candidates)
-            if all(
+            if order not in closed
+            and all(
                 holds(condition, field_value(call, condition_field(condition)))
                 for condition in self.rules[order].match.conditions
             )
@@ -150,14 +157,17 @@ class Matcher:
         for value in dict.fromkeys(narrowest.values):
             by_value.setdefault(value, []).append(order)
 
-    def _is_open(self, bound: Bound, now_ns: int) -> bool:
-        if not bound.rule.match.hours:
-            return True
+    def _closed_at(self, now_ns: int) -> frozenset[int]:
+        """The rules whose time it is not, by their place in the order."""
         minute = now_ns // MINUTE_NS
-        seen = self._open.get(bound.order)
-        if seen is None or seen[0] != minute:
-            seen = self._open[bound.order] = (minute, all(open_at(one, now_ns) for one in bound.rule.match.hours))
-        return seen[1]
+        if self._closed[0] != minute:
+            closed = [
+                order
+                for order in self._by_hours
+                if not all(open_at(one, now_ns) for one in self.rules[order].match.hours)
+            ]
+            self._closed = (minute, frozenset(closed))
+        return self._closed[1]
 
 
 def _fields(rule: Rule) -> Iterable[str]:

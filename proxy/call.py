@@ -43,6 +43,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     demands: tuple[Demand, ...] = ()
     draws: tuple[Draw, ...] = ()
     """One for each demand."""
+    recorded: tuple[Draw, ...] = ()
+    """Those that the ledger keeps books of; the others are over when the call is."""
     uncounted: tuple[str, ...] = ()
     """Counters that could not be asked, and whose policy lets calls pass then."""
     hold: Hold | None = None
@@ -52,11 +54,6 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     """The request's body in place of the app's own; None leaves that."""
     changes: tuple[str, ...] = ()
     """What was changed in it, by name."""
-
-    @property
-    def recorded(self) -> tuple[Draw, ...]:
-        """The draws that the ledger keeps books of; the others are over when the call is."""
-        return tuple(draw for demand, draw in zip(self.demands, self.draws, strict=True) if demand.kind == "budget")
 
 
 class Call:

@@ -13,8 +13,8 @@ import msgspec
 from policies.answers import after_admission, refusal
 from policies.clamp import clamped
 from policies.compiled import CompiledPolicies
-from policies.decision import Deny
-from policies.demand import Answer, Demand, Ledger, Refused
+from policies.decision import Deny, Tell
+from policies.demand import Answer, Ledger, Refused
 from policies.engine import Engine
 from policies.facts import CallFacts
 from policies.inputs import read_inputs
@@ -22,7 +22,7 @@ from policies.settling import Settler
 from proxy.call import Call, Permit
 from proxy.clamping import Lowered
 from proxy.core.errors import ErrorClass
-from proxy.core.record import CallRecord, Draw
+from proxy.core.record import CallRecord
 from proxy.replies import Reply
 
 _RECORDED_KIND = "budget"
@@ -93,7 +93,7 @@ class Governor:
             return self._refused(call, refused)
         call.reasons.extend(decision.reasons)
         lines = lowered.head_lines
-        if answer.uncounted or answer.would_refuse or any(demand.thresholds for demand in demands):
+        if answer.uncounted or answer.would_refuse or (decision.tells and self._has_to_tell(decision.tells)):
             levels = tuple(level for demand in demands if (level := self.ledger.level(demand.counter)))
             after = after_admission(
                 self._engine, facts, demands, msgspec.structs.replace(answer, levels=levels), now_ns
@@ -104,7 +104,8 @@ class Governor:
             )
         return Permit(
             demands=demands,
-            draws=_draws(demands),
+            draws=decision.draws,
+            recorded=decision.recorded,
             uncounted=answer.uncounted,
             hold=decision.hold,
             head_lines=lines,
@@ -134,6 +135,14 @@ class Governor:
         ]
         return msgspec.structs.replace(record, draws=tuple(drawn)) if drawn else record
 
+    def _has_to_tell(self, tells: Sequence[Tell]) -> bool:
+        level_of = self.ledger.level
+        for tell in tells:
+            level = level_of(tell.counter)
+            if level is not None and level.spent + level.held >= tell.used:
+                return True
+        return False
+
     def _facts(self, call: Call, body: bytes | None) -> CallFacts:
         if call.place.shared.content_encoding:
             # How much there is in it, its length does not say: the bound is the model's context, or there is none.
@@ -160,12 +169,3 @@ class Governor:
             # The official SDKs would try twice more within seconds.
             headers.append(("x-should-retry", "false"))
         return Reply(status=decision.status, code=decision.code, message=decision.message, headers=tuple(headers))
-
-
-def _draws(demands: Sequence[Demand]) -> tuple[Draw, ...]:
-    return tuple(
-        [
-            Draw(counter=one.counter, unit=one.unit, held=one.amount, bill=one.bill, exchange=one.exchange)
-            for one in demands
-        ]
-    )

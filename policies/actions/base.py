@@ -8,6 +8,8 @@ import msgspec
 from policies.compiled import Budget, Threshold
 from policies.facts import CallFacts
 
+Moment = Literal["before", "after"]
+
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
     """A threshold that has been passed, and the call that finds it so."""
@@ -44,7 +46,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One action. It acts before a call is admitted, where it can change its way, or after, where it tells."""
 
     name: str
-    moment: Literal["before", "after"]
+    moment: Moment
     act: Callable[[Passed], Effect | None]
     """Pure; None when there is nothing to do for this call."""
 

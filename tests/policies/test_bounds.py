@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.bounds import FRAME_TOKENS, IMAGE_TOKENS, exchanged, money_bound, scaled, token_bound, unit_bound
+from policies.bounds import IMAGE_TOKENS, exchanged, money_bound, rounded_up, scaled, token_bound, unit_bound
 from policies.compiled import ModelRate
 from policies.facts import CallFacts, Inputs
 from proxy.core.facts import RequestFacts
@@ -34,14 +34,16 @@ TEXT = Inputs(text_bytes=1000)
 @pytest.mark.parametrize(
     ("a_call", "rate", "expected", "how"),
     [
-        (call(TEXT), None, 1000 + FRAME_TOKENS, "bytes"),
-        (call(TEXT), CONTEXT, 1000 + FRAME_TOKENS, "bytes"),
+        # 1000 bytes and 1024 tokens of frame, in whole thousands
+        (call(TEXT), None, 3000, "bytes"),
+        (call(TEXT), CONTEXT, 3000, "bytes"),
+        (call(Inputs(text_bytes=976)), None, 2000, "bytes"),
         (call(Inputs(text_bytes=10**9)), CONTEXT, 200_000, "context"),
-        (call(Inputs(text_bytes=0, image_bytes=(9, 9))), None, FRAME_TOKENS + 2 * IMAGE_TOKENS, "bytes+images"),
+        (call(Inputs(text_bytes=0, image_bytes=(9, 9))), None, 2000 + 2 * IMAGE_TOKENS, "bytes+images"),
         (
             call(Inputs(text_bytes=0, image_bytes=(9,)), dialect="anthropic.messages"),
             None,
-            FRAME_TOKENS + 5_000,
+            2000 + 5_000,
             "bytes+images",
         ),
         (call(Inputs(text_bytes=9, references="url")), None, None, "unseen:url"),
@@ -50,7 +52,7 @@ TEXT = Inputs(text_bytes=1000)
         (call(TEXT, unread="not_json"), None, None, "unseen:not_json"),
         (call(None), None, None, "unread"),
         (call(None), CONTEXT, 200_000, "context"),
-        (call(None, operation="embeddings", body_bytes=77), None, 77, "bytes"),
+        (call(None, operation="embeddings", body_bytes=77), None, 1000, "bytes"),
     ],
 )
 def test_the_input_is_bounded_by_what_the_body_holds_or_the_context(a_call, rate, expected, how):
@@ -83,8 +85,8 @@ def test_money_is_tokens_at_the_dearest_rates_rounded_up():
     a_call = call(Inputs(text_bytes=10), max_output_tokens=7)
     tokens = token_bound(a_call, RATE)
 
-    # 1034 x 0.30 + 7 x 1.20 USD a million
-    assert money_bound(a_call, tokens, RATE) == 1034 * 300 + 7 * 1200
+    # 2000 x 0.30 + 7 x 1.20 USD a million
+    assert money_bound(a_call, tokens, RATE) == 2000 * 300 + 7 * 1200
     odd = ModelRate(id="x", provider="p", models=("m",), currency="USD", output_nano=1)
     assert money_bound(a_call, tokens, odd) == 1
 
@@ -94,7 +96,7 @@ def test_money_has_no_bound_where_tokens_that_cost_something_have_none():
 
     assert money_bound(a_call, token_bound(a_call, RATE), RATE) is None
     free_output = ModelRate(id="x", provider="p", models=("m",), currency="USD", input_nano=10**6)
-    assert money_bound(a_call, token_bound(a_call, free_output), free_output) == 1000 + FRAME_TOKENS
+    assert money_bound(a_call, token_bound(a_call, free_output), free_output) == 3000
 
 
 def test_units_cost_what_the_request_asks_for():
@@ -107,7 +109,7 @@ def test_units_cost_what_the_request_asks_for():
 
 @pytest.mark.parametrize(
     ("unit", "expected"),
-    [("calls", 1), ("concurrent", 1), ("input_tokens", 1034), ("output_tokens", 7), ("tokens", 1041), ("images", 0)],
+    [("calls", 1), ("concurrent", 1), ("input_tokens", 2000), ("output_tokens", 7), ("tokens", 2007), ("images", 0)],
 )
 def test_each_unit_has_its_bound(unit, expected):
     a_call = call(Inputs(text_bytes=10), max_output_tokens=7)
@@ -121,6 +123,14 @@ def test_units_that_nobody_can_foresee_have_no_bound():
     assert unit_bound(searching, token_bound(searching, None), "web_search_requests") is None
     assert unit_bound(call(None), token_bound(call(None), None), "images") is None
     assert unit_bound(call(None), token_bound(call(None), None), "tokens") is None
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_a_bound_is_rounded_up_by_a_thousand_or_an_eighth_at_the_most(tokens, more):
+    rounded = rounded_up(tokens)
+
+    assert 0 <= rounded - tokens < max(1000, tokens / 8 + 1)
+    assert rounded_up(tokens + more) >= rounded
 
 
 @given(st.decimals(0, 10**6, places=18), st.integers(0, 9))

@@ -33,3 +33,17 @@ def test_a_call_without_a_model_is_priced_by_its_operation():
 
 def test_a_model_name_beyond_all_measure_has_no_rate():
     assert found([rate("a", models=("*",))], model="x" * 300) is None
+
+
+def test_it_says_how_long_the_rates_in_effect_stay():
+    book = RateBook(
+        [
+            ModelRate(id="a", provider="p", models=("m",), currency="USD", until_ns=10),
+            ModelRate(id="b", provider="p", models=("m",), currency="USD", from_ns=10, until_ns=30),
+        ]
+    )
+    spans = [book.span(at_ns) for at_ns in (10, 29)]
+
+    assert spans == [(10, 30), (10, 30)]
+    assert book.span(9)[1] == 10
+    assert book.span(30)[0] == 30

@@ -69,7 +69,7 @@ async def test_a_call_holds_its_worst_case_and_settles_what_it_used(data_dir):
 
 
 async def test_a_call_that_does_not_fit_is_refused_before_it_is_forwarded(data_dir):
-    tight = policies(budget(limit=2 * 10**6))
+    tight = policies(budget(limit=3 * 10**6))
     async with (
         raw_upstream(answers(OK)) as upstream,
         running_worker(provider("p", upstream.url), policies=tight, data_dir=data_dir) as worker,
@@ -131,7 +131,7 @@ async def test_a_rate_limit_speaks_to_anthropics_clients_in_their_manner(data_di
 
 
 async def test_a_threshold_tells_the_app_in_a_header(data_dir):
-    told = budget(limit=COST_NANO * 40, thresholds=(Threshold(at=100, acts=("header",)),))
+    told = budget(limit=COST_NANO * 60, thresholds=(Threshold(at=100, acts=("header",)),))
     async with (
         raw_upstream(answers(OK)) as upstream,
         running_worker(provider("p", upstream.url), policies=policies(told), data_dir=data_dir) as worker,
