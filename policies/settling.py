@@ -19,6 +19,7 @@ from proxy.prices.pricer import Pricer, host_name
 
 _MILLION = 1_000_000
 _MOST_TOKENS = 10**9
+_NOT_FLAT = (0, "")
 _MAX_REMEMBERED = 4096
 _HOUR_NS = 3600 * 10**9
 """Prices change on the hour, if not at midnight; a set-aside that missed a change is put right by the recorder."""
@@ -105,11 +106,11 @@ class Settler:
         """What a finished call has used of each counter it draws on."""
         attempts = call.attempts
         prices: list[Priced] | None = None
-        millionths = self._flat_millionths(attempts[0], call) if len(attempts) == 1 and call.billable else None
+        nano, currency = self._flat_cost(attempts[0], call) if len(attempts) == 1 and call.billable else (0, "")
         found = []
         for draw in draws:
-            if millionths is not None and draw.unit == millionths[1]:
-                found.append(-(-millionths[0] // _MILLION))
+            if draw.unit == currency:
+                found.append(nano)
                 continue
             if prices is None and len(draw.unit) == 3:
                 prices = [self._pricer(attempt.provider).price(attempt, call) for attempt in attempts]
@@ -119,9 +120,10 @@ class Settler:
     def _pricer(self, provider: str) -> Pricer:
         return self._pricers.get(provider, self._unknown)
 
-    def _flat_millionths(self, attempt: AttemptRecord, call: CallRecord) -> tuple[int, str] | None:
+    def _flat_cost(self, attempt: AttemptRecord, call: CallRecord) -> tuple[int, str]:
+        """What an attempt at flat rates cost, in nano-units rounded up, and their currency; none for others."""
         if attempt.provider_cost is not None or call.operation == "batch" or not attempt.model:
-            return None
+            return _NOT_FLAT
         at_ns = attempt.started_at_ns
         key = (attempt.provider, attempt.host, attempt.model, at_ns // _HOUR_NS)
         if key not in self._flat:
@@ -133,8 +135,8 @@ class Settler:
             price = book.find(attempt.kind, host, attempt.model, at_ns, currency=currency) if book is not None else None
             self._flat[key] = FlatRates.of(price) if price is not None else None
         flat = self._flat[key]
-        nano = flat.nano(attempt) if flat is not None else None
-        return None if nano is None or flat is None else (nano, flat.currency)
+        millionths = flat.nano(attempt) if flat is not None else None
+        return _NOT_FLAT if millionths is None or flat is None else (-(-millionths // _MILLION), flat.currency)
 
 
 def _nano(rate: Decimal) -> int | None:

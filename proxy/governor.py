@@ -8,7 +8,7 @@ Invariants kept here:
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from policies.answers import after_admission, refusal
 from policies.clamp import clamped
@@ -95,9 +95,7 @@ class Governor:
         lines = lowered.head_lines
         if answer.uncounted or answer.would_refuse or (decision.tells and self._has_to_tell(decision.tells)):
             levels = tuple(level for demand in demands if (level := self.ledger.level(demand.counter)))
-            after = after_admission(
-                self._engine, facts, demands, msgspec.structs.replace(answer, levels=levels), now_ns
-            )
+            after = after_admission(self._engine, facts, demands, replace(answer, levels=levels), now_ns)
             call.reasons.extend(after.reasons)
             lines += "".join(f"{name}: {value}\r\n" for name, value in after.headers.items()).encode(
                 "latin-1", "replace"
@@ -118,7 +116,7 @@ class Governor:
         level = self.ledger.level(refused.demand.counter)
         if level is None or refused.unavailable:
             return refused
-        return msgspec.structs.replace(refused, spent=level.spent, held=level.held, allowed=level.allowed)
+        return replace(refused, spent=level.spent, held=level.held, allowed=level.allowed)
 
     def settle(self, call: Call, record: CallRecord) -> CallRecord:
         """Close the holds of a call that is over; gives its record with what it has used."""
@@ -128,12 +126,14 @@ class Governor:
         used = self._settler.amounts(permit.draws, record)
         self.ledger.settle(call.call_id, used, self._clock())
         drawn = [
-            # What the ledger could not be asked to hold is on nobody's lease.
-            msgspec.structs.replace(draw, set_aside=0 if draw.counter in permit.uncounted else amount)
+            replace(draw, set_aside=amount)
             for demand, draw, amount in zip(permit.demands, permit.draws, used, strict=True)
             if demand.kind == _RECORDED_KIND
         ]
-        return msgspec.structs.replace(record, draws=tuple(drawn)) if drawn else record
+        if permit.uncounted:
+            # What the ledger could not be asked to hold is on nobody's lease.
+            drawn = [replace(draw, set_aside=0) if draw.counter in permit.uncounted else draw for draw in drawn]
+        return replace(record, draws=tuple(drawn)) if drawn else record
 
     def _has_to_tell(self, tells: Sequence[Tell]) -> bool:
         level_of = self.ledger.level

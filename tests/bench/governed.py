@@ -206,8 +206,6 @@ async def measure(batches: int) -> dict[str, list[Cost]]:
         folder = Path(name)
         walks = {kind: Walk(folder / str(number), one) for number, (kind, one) in enumerate(kinds(folder).items())}
         calls = requests()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # as a worker does
         found: dict[str, list[Cost]] = {kind: [] for kind in walks}
         for walk in walks.values():
             for _ in range(3):  # heads and callers are known then, and leases have their size
@@ -225,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench-policies", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batches", type=int, default=60, help=f"of {ROUNDS * APPS} calls each, of each kind (60)")
     options = parser.parse_args(arguments)
+    gc.set_threshold(50_000, 20, 100)  # as a worker does
     found = uvloop.run(measure(options.batches))
     least = {kind: min(cost.loop for cost in batches) for kind, batches in found.items()}
     base = least["no policies"]
