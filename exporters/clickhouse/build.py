@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from exporters.clickhouse.route import route
 from exporters.clickhouse.rows import AttemptRow, CallRow, PartRow, PriceLine
+from exporters.ledger.booked import booked
 from exporters.recorder.ports import PricedCall
 from proxy.core.errors import REMEDIES
 from proxy.core.pricing import Priced, exact_sum
@@ -172,6 +173,8 @@ def call_row(priced: PricedCall, rows: Sequence[AttemptRow] | None = None) -> Ca
     row.response_bytes = _bounded(call.response_bytes, MAX_COUNT)
     row.usage_source = row.cost_source = "none"
     row.reasons = list(call.reasons)
+    if call.draws:
+        row.draws, row.journal, row.segment = booked(priced), priced.instance, priced.segment
     if call.attempts:
         rows = attempt_rows(priced) if rows is None else rows
         _add_last_attempt(row, call, rows[-1])

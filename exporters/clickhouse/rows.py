@@ -113,6 +113,9 @@ class CallRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     reasons: list[str] = []
     unread: str = ""
     client_gone: bool = False
+    draws: dict[str, int] = {}
+    journal: str = ""
+    segment: int = 0
 
 
 class AttemptRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

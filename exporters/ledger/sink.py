@@ -14,9 +14,9 @@ Source: design.md, "The ledger: why a cap holds"; `policies/ledger/books.py`, in
 import time
 from collections.abc import Mapping
 
+from exporters.ledger.booked import booked
 from exporters.recorder.ports import Batch, SinkUnavailableError
 from policies.ledger.books import Books, BooksUnavailableError, Page, Posting
-from policies.spent import spent
 
 
 class LedgerSink:
@@ -56,22 +56,19 @@ class LedgerSink:
 
 def pages_of(batch: Batch) -> tuple[Page, ...]:
     """What the calls of a batch have used: a page for each segment, in the order of their instances and numbers."""
-    pages: dict[tuple[str, int], dict[tuple[str, str], list[int]]] = {}
+    pages: dict[tuple[str, int], dict[str, Posting]] = {}
     for priced in batch.calls:
-        call = priced.call
-        for draw in call.draws:
-            sums = pages.setdefault((priced.instance, priced.segment), {})
-            amounts = sums.setdefault((draw.counter, draw.unit), [0, 0])
-            amounts[0] += spent(draw, call.attempts, priced.prices, billable=call.billable)
-            amounts[1] += draw.held if draw.set_aside is None else draw.set_aside
+        if not priced.call.draws:
+            continue
+        sums = pages.setdefault((priced.instance, priced.segment), {})
+        for counter, used in booked(priced).items():
+            draws = [draw for draw in priced.call.draws if draw.counter == counter]
+            set_aside = sum(draw.held if draw.set_aside is None else draw.set_aside for draw in draws)
+            before = sums.get(counter) or Posting(counter=counter, unit=draws[0].unit, spent=0, set_aside=0)
+            sums[counter] = Posting(
+                counter=counter, unit=before.unit, spent=before.spent + used, set_aside=before.set_aside + set_aside
+            )
     return tuple(
-        Page(
-            instance,
-            segment,
-            tuple(
-                Posting(counter=counter, unit=unit, spent=used, set_aside=set_aside)
-                for (counter, unit), (used, set_aside) in sorted(sums.items())
-            ),
-        )
+        Page(instance, segment, tuple(sums[counter] for counter in sorted(sums)))
         for (instance, segment), sums in sorted(pages.items())
     )

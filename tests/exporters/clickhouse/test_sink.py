@@ -106,6 +106,7 @@ def _sample(field, number, line, part):
         "units": {"images": "0.000000000001"},
         "costs": {"USD": "0.000000000000000001"},
         "tags": {"env": "prod ü \u0000"},
+        "draws": {"budget:team|team=ü@2026-11-01T00:00:00Z": 2**63 - 1},
     }
     if field.name in special:
         return special[field.name]
