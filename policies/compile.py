@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from policies import values
-from policies.compiled import Budget, Condition, KeyRule, Limit, Match, Threshold, Window
+from policies.compiled import Budget, KeyRule, Limit, Threshold, Window
+from policies.conditions import Condition, Match
 from policies.counters import threshold_amount
 from policies.demand import is_currency
 from policies.match import FOLDED, scope_text

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from policies.compiled import Budget, CompiledPolicies, Condition, Limit, Match
+from policies.compiled import Budget, CompiledPolicies, Limit
+from policies.conditions import Condition, Match
 from policies.facts import CallFacts
 from policies.windows import MINUTE_NS, open_at
 from proxy.prices.match import matches

@@ -12,7 +12,7 @@ from itertools import combinations
 import msgspec
 
 from policies.aliases import split_model
-from policies.compiled import Condition
+from policies.conditions import Condition
 from policies.match import condition_field, reader
 from policies.routes_compiled import OutcomeRule, RetryRule, Route, RouteTarget, Routing
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from policies.compiled import Match
+from policies.conditions import Match
 from proxy.core.errors import Answer, ErrorClass, Fault
 
 OutcomeClass = Literal["ok"] | ErrorClass

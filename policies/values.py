@@ -10,7 +10,8 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from policies.compiled import Hours, Window
+from policies.compiled import Window
+from policies.conditions import Hours
 from policies.demand import COUNTED, MAX_AMOUNT, is_currency, scale_of
 from proxy.config.values import duration_s
 from proxy.prices.values import CURRENCIES, WEEKDAYS, instant_ns

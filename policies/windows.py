@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from policies.compiled import Hours, Window
+from policies.compiled import Window
+from policies.conditions import Hours
 
 NS = 10**9
 HOUR_S = 3600

@@ -8,7 +8,8 @@ Figures are CPU time of one core in one process. Compare them with each other wi
 import itertools
 import time
 
-from policies.compiled import Budget, CompiledPolicies, Condition, KeyRule, Match, ModelRate, Threshold, Window
+from policies.compiled import Budget, CompiledPolicies, KeyRule, ModelRate, Threshold, Window
+from policies.conditions import Condition, Match
 from policies.engine import CallFacts, Engine
 from policies.inputs import read_inputs
 from proxy.core.facts import RequestFacts

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from policies.compile import Rules, check_providers, matches_of
-from policies.compiled import Condition, Hours, Threshold, Window
+from policies.compiled import Threshold, Window
+from policies.conditions import Condition, Hours
 from policies.schema import PolicyFile
 from proxy.config.check import checked
 from proxy.config.problems import Report

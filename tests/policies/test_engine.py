@@ -6,17 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from policies.compiled import (
-    Budget,
-    CompiledPolicies,
-    Condition,
-    KeyRule,
-    Limit,
-    Match,
-    ModelRate,
-    Threshold,
-    Window,
-)
+from policies.compiled import Budget, CompiledPolicies, KeyRule, Limit, ModelRate, Threshold, Window
+from policies.conditions import Condition, Match
 from policies.demand import Level
 from policies.engine import Allow, CallFacts, Deny, Engine, Target, decide
 from policies.facts import Inputs

@@ -1,6 +1,7 @@
 """What `taximeter policy explain` prints."""
 
-from policies.compiled import Budget, CompiledPolicies, Condition, Match, Window
+from policies.compiled import Budget, CompiledPolicies, Window
+from policies.conditions import Condition, Match
 from policies.engine import Engine
 from policies.explain import as_json, explain
 from policies.facts import CallFacts, Inputs

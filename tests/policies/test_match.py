@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.compiled import Budget, CompiledPolicies, Condition, Hours, Match, Window
+from policies.compiled import Budget, CompiledPolicies, Window
+from policies.conditions import Condition, Hours, Match
 from policies.facts import CallFacts
 from policies.match import Matcher, condition_field, field_value, holds, scope_of
 from policies.windows import NS

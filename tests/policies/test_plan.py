@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.compiled import Condition, Hours, Match
+from policies.conditions import Condition, Hours, Match
 from policies.facts import CallFacts
 from policies.health import FULL, Look
 from policies.plan import LeftOut, Router, draw, plan_for

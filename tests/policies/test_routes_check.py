@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.compiled import Condition, Match
+from policies.conditions import Condition, Match
 from policies.routes_check import Known, Problem, problems_of
 from policies.routes_compiled import HedgeRule, OutcomeRule, RetryRule, Route, RouteTarget, Routing
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from policies.compiled import Budget, CompiledPolicies, Condition, Hours, Limit, Match, Window
+from policies.compiled import Budget, CompiledPolicies, Limit, Window
+from policies.conditions import Condition, Hours, Match
 from policies.decision import Allow, Deny
 from policies.engine import Engine
 from policies.facts import CallFacts, Inputs

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies import values
-from policies.compiled import Hours, Window
+from policies.compiled import Window
+from policies.conditions import Hours
 from policies.demand import MAX_AMOUNT
 from policies.values import Amount, OneOf
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.compiled import Hours, Window
+from policies.compiled import Window
+from policies.conditions import Hours
 from policies.windows import NS, open_at, span_at, span_before
 
 HOUR_NS = 3600 * NS

@@ -1,7 +1,8 @@
 import os
 
 from exporters.alerts.rulebook import Rulebook, facts_of
-from policies.compiled import Budget, CompiledPolicies, Condition, Match, Window, to_json
+from policies.compiled import Budget, CompiledPolicies, Window, to_json
+from policies.conditions import Condition, Match
 from tests.fakes.records import CALLER, call
 
 
