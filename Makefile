@@ -42,7 +42,7 @@ $(JS_CLIENT)/node_modules: $(JS_CLIENT)/package-lock.json
 .PHONY: test
 test: lint $(JS_CLIENT)/node_modules ## Run everything that CI runs
 	$(PYTHON_OF_VENV) -m pytest -n 2 -m "not real"
-	$(PYTHON_OF_VENV) -m pytest -m real --timeout 300
+	$(PYTHON_OF_VENV) -m pytest -n 2 --dist loadfile -m real --timeout 300
 
 .PHONY: lint
 lint: $(DEV_STAMP) ## Check style, types and the contracts between the rooms
