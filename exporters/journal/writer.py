@@ -49,6 +49,8 @@ _SAY_WHEN_FULL_S = 10.0
 """How often losses are written down while there is no room for anything else."""
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MANY_SEGMENTS = 500
+_SEGMENTS_AT_BOUND = 64
+_LEAST_SEGMENT_BYTES = 64 * 1024
 _LONGEST_AGE_S = 60.0
 _SEAL_TRIES = 3
 _SEAL_PAUSE_S = 0.2
@@ -107,7 +109,9 @@ class Journal:
         """Everything lost since the start, by reason."""
         self.lines_written = 0
         self._segment_s = segment_s
-        self._segment_bytes = segment_bytes
+        # What is on its way to a dead sink stays, and one segment at least: of a small journal only a small part.
+        small_bytes = max(_LEAST_SEGMENT_BYTES, limits.max_bytes // _SEGMENTS_AT_BOUND)
+        self._segment_bytes = min(segment_bytes, small_bytes) if limits.max_bytes else segment_bytes
         self._durability = durability
         self._sync_s = sync_s
         self._call_later = call_later

@@ -81,10 +81,7 @@ class Lane:
     def tell(self) -> None:
         """Bring the status up to date."""
         self.status.lag_s = age_s(self._parcel.sealed_at_ns) if self._parcel else 0.0
-        cursors = self.delivery.cursors
-        self.status.waiting_segments = sum(
-            max(0, last - cursors.get(instance, 0)) for instance, last in self._read.items()
-        )
+        self.status.waiting_segments = self.delivery.waiting_segments(self._read)
         if isinstance(self.delivery.sink, HasTrouble):
             self.status.trouble = self.delivery.sink.trouble
 

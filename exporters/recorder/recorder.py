@@ -26,6 +26,7 @@ from exporters.recorder.follow import Follower, Found, size_bytes
 from exporters.recorder.lane import Lane, set_within
 from exporters.recorder.pace import Pace
 from exporters.recorder.ports import KnowsProcesses, Pricer, Sink, SinkUnavailableError
+from exporters.recorder.relief import BOOKS, Relief
 from exporters.recorder.segments import PricedSegments
 from exporters.recorder.state import State
 from exporters.recorder.status import RecorderStatus, SinkStatus
@@ -110,11 +111,19 @@ class _Recorder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._lanes: list[Lane] = []
         pace = Pace()
+        others = sum(sink.name not in BOOKS for sink in sinks)
         for sink in sinks:
             own = status.sinks.setdefault(sink.name, SinkStatus())
             own.counts = state.counts(sink.name)
-            delivery = Delivery(sink, segments, state, settings.journal_dir)
+            # What is on its way is never given up: together it must leave room for what is not.
+            bounded = settings.journal_max_bytes and sink.name not in BOOKS
+            max_parcel_bytes = settings.journal_max_bytes // (2 * others) if bounded else None
+            delivery = Delivery(sink, segments, state, settings.journal_dir, max_parcel_bytes=max_parcel_bytes)
             self._lanes.append(Lane(delivery, own, self._put_away, pace))
+        deliveries = [lane.delivery for lane in self._lanes]
+        self._relief = Relief(settings.journal_dir, settings.journal_max_bytes, deliveries, self._put_away)
+        self._losing: set[str] = set()
+        """Sinks that segments were given up for, and that have not caught up since."""
         status.losses = state.losses()
         self._expired_at_s = self._counted_at_s = float("-inf")
         self._counts_due = True
@@ -152,13 +161,13 @@ class _Recorder:
                 lane.offer(found.read)
             self._tell(found)
 
-    def _every_sink_has(self, instance: str, number: int) -> bool:
+    def _every_sink_has_all(self, instance: str, number: int) -> bool:
         return all(lane.delivery.cursors.get(instance, 0) >= number for lane in self._lanes)
 
     def _put_away(self, segment: Segment) -> int | None:
-        """Put a segment away if every sink has it; its size then, else None. In the thread of any sink."""
+        """Put a segment away if every sink is done with it; its size then, else None. In any thread."""
         # Two sinks that finish at once both come here with their cursors moved, and the archive takes it once.
-        return self._archive.put(segment) if self._every_sink_has(segment.instance, segment.number) else None
+        return self._archive.put(segment) if all(lane.delivery.has(segment) for lane in self._lanes) else None
 
     def _read_and_tidy(self) -> Found:
         """In the reader's thread: read what is new, put away and remove what every sink is done with."""
@@ -167,8 +176,9 @@ class _Recorder:
         for segment in found.old:
             self._noting(found, partial(self._place, found, segment))
         for instance in found.finished:
-            if self._every_sink_has(instance, found.read[instance]):
+            if self._every_sink_has_all(instance, found.read[instance]):
                 self._noting(found, partial(self._remove, instance))
+        self._noting(found, partial(self._relieve, found))
         self._noting(found, self._archive.relieve)
         self._noting(found, self._count)
         return found
@@ -178,6 +188,21 @@ class _Recorder:
         if self._put_away(segment) is None:
             found.new_segments += 1
             found.new_bytes += size_bytes(segment)
+
+    def _relieve(self, found: Found) -> None:
+        """Near the bound of the journal: give up what the books have and others lack."""
+        relieved = self._relief.look(found.read)
+        found.new_segments -= len(relieved.put_away_bytes)
+        found.new_bytes -= sum(relieved.put_away_bytes)
+        for lane in self._lanes:
+            if calls := relieved.lost.get(lane.name, 0):
+                self._counts_due = True
+                lane.status.counts = lane.delivery.counts()
+                if lane.name not in self._losing:
+                    self._losing.add(lane.name)
+                    _LOG.error("the journal is nearly full, a sink loses calls", sink=lane.name, calls=calls)
+            elif lane.name in self._losing and not lane.delivery.waiting_segments(found.read):
+                self._losing.discard(lane.name)
 
     def _noting(self, found: Found, work: Callable[[], None]) -> None:
         """Do it; what goes wrong now is told, and tried again at the next look."""

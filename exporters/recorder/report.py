@@ -12,6 +12,7 @@ from exporters.journal.names import LOCK_NAME, OPEN_SUFFIX, SEALED_SUFFIX, shipp
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import instances, list_segments
 from exporters.journal.room import OnFull, free_bytes
+from exporters.recorder.deliver import GIVEN_UP
 from exporters.recorder.state import Memory, memory_on_disk
 from proxy.settings import Settings
 
@@ -38,6 +39,8 @@ class SinkReport(msgspec.Struct, kw_only=True):
     """What one sink has yet to get."""
 
     waiting_segments: int = 0
+    given_up: int = 0
+    """Calls that it will never get, as the journal had no room for them any longer."""
     under_way: int = 0
     """Segments that are being given to it, or were when the recorder ended."""
 
@@ -91,6 +94,7 @@ def journal_report(settings: Settings) -> JournalReport:
         sinks={
             sink: SinkReport(
                 waiting_segments=sum(_waiting(folder, one.instance, memory.cursors.get(sink, {})) for one in found),
+                given_up=memory.counts.get(sink, {}).get(GIVEN_UP, 0),
                 under_way=memory.under_way.get(sink, 0),
             )
             for sink in sorted(memory.cursors.keys() | memory.under_way.keys())

@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS parcels (
     sink TEXT NOT NULL, position INTEGER NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL,
     PRIMARY KEY (sink, position)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passed (
+    sink TEXT NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (sink, instance)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS doubts (instance TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counts (
     source TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (source, name)
@@ -155,7 +158,42 @@ class State:
                 "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
                 [(sink, instance, number) for instance, number in cursors.items()],
             )
+            self._db.executemany(
+                "DELETE FROM passed WHERE sink = ? AND instance = ?", [(sink, instance) for instance in cursors]
+            )
             self._db.execute("DELETE FROM parcels WHERE sink = ?", (sink,))
+
+    def passed(self, sink: str) -> dict[str, int]:
+        """Instance -> number of the last segment that was given up behind those that are on their way to a sink."""
+        with self._lock:
+            return dict(self._db.execute("SELECT instance, number FROM passed WHERE sink = ?", (sink,)))
+
+    def commit_given_up(
+        self,
+        sink: str,
+        *,
+        cursors: Mapping[str, int],
+        passed: Mapping[str, int],
+        counts: Mapping[str, int],
+        losses: Mapping[str, int],
+    ) -> None:
+        """Note what a sink will never get.
+
+        Args:
+            sink: Whose it is.
+            cursors: Instance -> number of the last segment that it has or will never get.
+            passed: The same for instances of which something is on its way to it.
+            counts: To be added to what it counted, by name.
+            losses: To be added to what was lost, by reason.
+        """
+        with self._lock, self._transaction():
+            self._add_counts(sink, counts)
+            self._add_counts(_LOSSES, losses)
+            for table, numbers in (("cursors", cursors), ("passed", passed)):
+                self._db.executemany(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - those above
+                    [(sink, instance, number) for instance, number in numbers.items()],
+                )
 
     def losses(self) -> dict[str, int]:
         """Everything lost so far, by reason."""
@@ -181,7 +219,7 @@ class State:
                 " UNION ALL SELECT number FROM doubts WHERE instance = ?1)",
                 (instance,),
             ).fetchone()[0]
-            for table in ("read", "open_calls", "cursors", "doubts"):
+            for table in ("read", "open_calls", "cursors", "passed", "doubts"):
                 self._db.execute(f"DELETE FROM {table} WHERE instance = ?", (instance,))  # noqa: S608 - those above
             if may_return and last:
                 self._db.execute("INSERT INTO doubts VALUES (?, ?)", (instance, last))
@@ -218,6 +256,8 @@ class Memory(msgspec.Struct, kw_only=True):
     """Sink -> how many segments are on their way to it."""
     open_calls: int = 0
     losses: dict[str, int] = {}
+    counts: dict[str, dict[str, int]] = {}
+    """Sink -> what it counted, by name."""
 
 
 def memory_on_disk(path: Path) -> Memory:
@@ -230,6 +270,8 @@ def memory_on_disk(path: Path) -> Memory:
     # What can be read is told: the file may be an older one, or damaged.
     with contextlib.closing(db), contextlib.suppress(sqlite3.Error):
         memory.losses = dict(db.execute("SELECT name, count FROM counts WHERE source = ?", (_LOSSES,)))
+        for sink, name, count in db.execute("SELECT source, name, count FROM counts WHERE source != ?", (_LOSSES,)):
+            memory.counts.setdefault(sink, {})[name] = count
         memory.read = dict(db.execute("SELECT instance, number FROM read"))
         for sink, instance, number in db.execute("SELECT sink, instance, number FROM cursors"):
             memory.cursors.setdefault(sink, {})[instance] = number

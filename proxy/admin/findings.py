@@ -201,7 +201,8 @@ def _sinks(status: Status) -> Iterator[Finding]:
     for name, sink in sorted(status.journal.sinks.items()):
         counted = ", ".join(f"{count:,} {what}" for what, count in sorted(sink.counts.items())) or "nothing yet"
         if sink.failures:
-            said = f"failed {_times(sink.failures)} in a row, {sink.lag_s:.1f} s behind: {sink.last_error}"
+            lost = f", {sink.counts['given_up']:,} calls given up" if sink.counts.get("given_up") else ""
+            said = f"failed {_times(sink.failures)} in a row, {sink.lag_s:.1f} s behind{lost}: {sink.last_error}"
             advice = "See to what it delivers to. It is tried again; what it does not have waits in the journal."
             yield Finding("bad", f"sink {name}", said, advice)
         elif sink.trouble:

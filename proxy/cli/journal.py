@@ -145,6 +145,7 @@ def _summary(report: "JournalReport") -> list[str]:
     ]
     for name, sink in report.sinks.items():
         said = f"{sink.waiting_segments:,} segments to come, {sink.under_way:,} under way"
+        said += f", {sink.given_up:,} calls given up" if sink.given_up else ""
         lines.append(f"sink       {name}: {said}")
     lines += [f"quarantine {count:,} lines {reason}" for reason, count in sorted(report.quarantine.items())]
     lines += [f"lost       {count:,} {reason}" for reason, count in sorted(report.losses.items())]

@@ -5,6 +5,7 @@ RECORD_LOSSES: dict[str, str] = {
     "journal_open_failed": "calls began and could not be written down; is the disk full?",
     "journal_full": "calls were not written down, the journal had reached its size; is a sink down?",
     "journal_full_refused": "calls were refused by a journal that had no room even to note that; is a sink down?",
+    "given_up": "calls that a sink never gets, it was too far behind when the journal had no more room; see which",
     "journal_seal_failed": "segments could not be closed or synced; is the disk failing?",
     "journal_line_missing": "lines are missing in segments; a power cut or a failing disk does that",
     "segment_missing": "segments are missing in the journal; somebody or something removed them",

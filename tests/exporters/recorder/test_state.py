@@ -142,7 +142,12 @@ def test_what_is_remembered_can_be_told_without_touching_it(tmp_path):
     state.commit_parcel("two", [("w", 1), ("w", 2)])
     memory = memory_on_disk(path)
     assert memory == Memory(
-        read={"w": 4}, cursors={"one": {"w": 3}}, under_way={"two": 2}, open_calls=1, losses={"odd": 2}
+        read={"w": 4},
+        cursors={"one": {"w": 3}},
+        under_way={"two": 2},
+        open_calls=1,
+        losses={"odd": 2},
+        counts={"one": {"calls": 7}},
     )
     state.close()
     path.write_bytes(b"x" * 5000)
