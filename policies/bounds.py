@@ -16,7 +16,7 @@ Output tokens
 
 Money
     Input and output at the dearest rates that the model has (cache writes, long prompts, service tiers and peak hours
-    included, see `policies.rates`), and its units.
+    included, see `policies.rates`), and its units (`policies.unit_bounds`): what has no token price has no token bound.
 
 A figure that cannot be bounded is None. Source: the provider fact sheets; OpenAI's image tokens (48,169 for the
 largest picture) are the highest published ones.
@@ -28,7 +28,8 @@ import msgspec
 
 from policies.compiled import ModelRate
 from policies.demand import scale_of
-from policies.facts import CallFacts
+from policies.facts import CallFacts, Inputs
+from proxy.prices.match import matches
 
 FRAME_TOKENS = 1024
 """More than any provider's published instructions around tools and roles."""
@@ -55,6 +56,9 @@ class Tokens(msgspec.Struct, frozen=True):
 
 def token_bound(call: CallFacts, rate: ModelRate | None, assume_output_tokens: int | None = None) -> Tokens:
     """The most tokens that a call can use of a model whose rate is known, or of one that nobody knows."""
+    counted = call.inputs is not None and call.inputs.counted
+    if counted and rate is not None and not (rate.input_nano or rate.output_nano):
+        return Tokens(0, 0, "units")
     context = rate.context_tokens if rate else None
     inputs, how_in = _input(call, context)
     outputs, how_out = _output(call, rate, assume_output_tokens)
@@ -106,13 +110,31 @@ def money_bound(call: CallFacts, tokens: Tokens, rate: ModelRate) -> int | None:
         if count is None and price:
             return None
         nano += (count or 0) * price
-    units = call.inputs.units if call.inputs else {}
+    of_units = _units_bound(call.inputs, rate)
+    return None if of_units is None else -(-(nano + of_units) // _PER)
+
+
+def _units_bound(inputs: Inputs | None, rate: ModelRate) -> int | None:
+    """The most that units can cost, in millionths of nano-units; None where something was not counted."""
+    units = inputs.units if inputs else {}
+    unknown = inputs.unknown_units if inputs else ()
+    counted = inputs is not None and inputs.counted
     for name, price in rate.units_nano.items():
-        if name in units:
-            nano += int(_CEILING.to_integral_value(_CEILING.multiply(units[name], price)))
-        elif not (rate.input_nano or rate.output_nano):
+        if name in units or not price:
+            continue
+        if (not counted and not (rate.input_nano or rate.output_nano)) or _fits(name, unknown):
             return None  # it is billed by something that nobody has counted
-    return -(-nano // _PER)
+    nano, met = 0, False
+    for unit, quantity in units.items():
+        prices = [price for name, price in rate.units_nano.items() if matches(unit, name)]
+        met |= bool(prices)
+        nano += int(_CEILING.to_integral_value(_CEILING.multiply(quantity, max(prices, default=0))))
+    by_units_alone = bool(rate.units_nano) and not (rate.input_nano or rate.output_nano or rate.call_nano)
+    return None if by_units_alone and not met else nano
+
+
+def _fits(name: str, globs: tuple[str, ...]) -> bool:
+    return any(matches(glob, name) for glob in globs)
 
 
 def unit_bound(call: CallFacts, tokens: Tokens, unit: str) -> int | None:
@@ -127,10 +149,10 @@ def unit_bound(call: CallFacts, tokens: Tokens, unit: str) -> int | None:
         return None if tokens.input is None or tokens.output is None else tokens.input + tokens.output
     if call.inputs is None:
         return None
-    quantity = call.inputs.units.get(unit)
-    if quantity is None:
-        return None if call.inputs.server_tools else 0
-    return scaled(quantity, scale_of(unit))
+    most = max((quantity for name, quantity in call.inputs.units.items() if matches(name, unit)), default=None)
+    if most is None:
+        return None if call.inputs.server_tools or _fits(unit, call.inputs.unknown_units) else 0
+    return scaled(most, scale_of(unit))
 
 
 def scaled(amount: Decimal, scale: int) -> int:

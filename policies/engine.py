@@ -194,6 +194,9 @@ class _Walk:
         if kind == "other_currency":
             return f"it is billed in {self.call.currency}, and no rate of exchange is given"
         how = self.shares.how or "nothing is known of it"
+        inputs = self.call.inputs
+        if inputs is not None and inputs.counted and inputs.unknown_units:
+            return f"how much it uses of {', '.join(inputs.unknown_units)} does not stand in the request"
         return f"it has no bound ({how}); a max_tokens, or less that the request only points at, would give it one"
 
     def _pass_thresholds(self, bound: Bound, level: Level) -> Deny | None:

@@ -22,7 +22,12 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     best_of: int = 1
     """Completions that are made and billed where fewer are given back."""
     units: dict[str, Decimal] = {}
-    """The most that the call can use of units that are not tokens, where its operation has such."""
+    """The most that the call can use of units that are not tokens, where its operation has such. A name with `*` is one
+    of the units that it fits, whichever costs most."""
+    unknown_units: tuple[str, ...] = ()
+    """Units, or globs of them, of which nobody can tell how much the call uses."""
+    counted: bool = False
+    """Whether units are all that the body says of it: what stands in neither of the two is not used."""
 
 
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):

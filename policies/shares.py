@@ -69,7 +69,9 @@ class Shares:
             rate, tokens = self.rates[0], next(iter(self._tokens.values()))[0]
             nano = money_bound(self.call, tokens, rate) if rate else None
             cost = None if rate is None or nano is None else Money(Decimal(nano).scaleb(-MONEY_SCALE), rate.currency)
-            units = self.call.inputs.units if self.call.inputs else {}
+            stated = self.call.inputs.units if self.call.inputs else {}
+            # What is one of several is priced by nobody once more: its cost stands beside it.
+            units = {name: quantity for name, quantity in stated.items() if "*" not in name}
             self._hold = Hold(input_tokens=tokens.input, output_tokens=tokens.output, units=units, cost=cost)
         return self._hold
 
@@ -104,8 +106,10 @@ class Shares:
                 return Share(0, left_out=found) if rule.other_currency == "ignore" else Share(0, problem=found)
             nano = money_bound(self.call, tokens, rate) if rate else None
             if nano is None:
-                stands_in = rule.unbounded if rate else rule.unknown_price
-                share = _fallback(rule, stands_in, "unbounded" if rate else "unknown_price", currency)
+                # Who names no model asks for none without a price: nobody can tell what such a call is.
+                priced = rate is not None or self.call.request.model is None
+                stands_in = rule.unbounded if priced else rule.unknown_price
+                share = _fallback(rule, stands_in, "unbounded" if priced else "unknown_price", currency)
             else:
                 amount = nano if exchange is None else exchanged(nano, exchange)
                 share = Share(amount, "" if exchange is None else currency, _text(amount, rule.unit))
@@ -145,7 +149,7 @@ class ShareBook:
         inputs = call.inputs
         if inputs is None:
             read: tuple[object, ...] = (None if call.body_bytes is None else rounded_up(call.body_bytes),)
-        elif inputs.units:
+        elif inputs.units or inputs.counted:
             return self._shares(call, now_ns)
         else:
             read = (

@@ -23,6 +23,7 @@ from proxy.call import Call, Permit
 from proxy.clamping import Lowered
 from proxy.core.errors import ErrorClass
 from proxy.core.record import CallRecord
+from proxy.counting import count
 from proxy.replies import Reply
 
 _RECORDED_KIND = "budget"
@@ -147,7 +148,11 @@ class Governor:
         if call.place.shared.content_encoding:
             # How much there is in it, its length does not say: the bound is the model's context, or there is none.
             body = None
-        wanted = body is not None and call.route.dialect is not None and self._engine.reads_bodies
+        inputs = None
+        if call.route.dialect is None:
+            inputs = count(call, body)
+        elif body is not None and self._engine.reads_bodies:
+            inputs = read_inputs(body, call.dialect_name)
         return CallFacts(
             provider=call.upstream.settings.name,
             operation=call.operation,
@@ -158,7 +163,7 @@ class Governor:
             currency=call.upstream.currency,
             billable=call.route.billable,
             body_bytes=len(body) if body is not None else None,
-            inputs=read_inputs(body, call.dialect_name) if wanted and body is not None else None,
+            inputs=inputs,
         )
 
     def _refused(self, call: Call, decision: Deny) -> Reply:

@@ -17,6 +17,7 @@ from proxy.core.facts import Dialect, RequestFacts
 from proxy.core.headers import read_request_head
 from proxy.core.identity import identify
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
+from proxy.counting import is_read
 from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.forward import Forwarder
@@ -231,7 +232,8 @@ class Handler:
         if head.shared.head.values.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
             # It belongs to this connection, and would have to be undone here.
             raise Refused(_UNKNOWN_CODING)
-        if dialect is None and not body.is_eof():
+        unread = dialect is None and not body.is_eof()
+        if unread and (self.governor is None or not is_read(call, head, self._max_request_bytes)):
             return None
         data = call.request.whole_body() if body.is_eof() else await self._collect(call, head)
         call.request_bytes = len(data)
