@@ -73,6 +73,7 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
 
 
 async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    from exporters.clickhouse.health import run_health
     from exporters.ledger.sink import LedgerSink
     from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.recorder import run_recorder
@@ -83,7 +84,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.admin.looks import Looks
     from proxy.app_alerts import alert_sinks
     from proxy.app_ledger import books_of
-    from proxy.app_metrics import Levels, metrics_source
+    from proxy.app_metrics import Levels, machine_source, metrics_source
     from proxy.app_status import checked, journal_as_told, told_status
 
     pricer = pricer_of(settings)
@@ -92,7 +93,8 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
 
     looks = Looks(lambda: told_status(settings, journal_as_told(known), told_by="recorder", self_check=checked(known)))
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
-    metrics = metrics_source(known, prometheus, looks, Levels(settings, books_of(settings)))
+    levels = Levels(settings, books_of(settings))
+    metrics = metrics_source(known, prometheus, looks, levels)
     app = admin_app(looks.now, metrics=metrics, hosts=settings.admin_hosts)
 
     async def tell_ready() -> None:
@@ -103,7 +105,10 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     async def look_after_store() -> None:
         # One recorder at a time: another may still hold the data folder.
         await recording.wait()
-        await run_upkeep(settings, known.self_check, over)
+        await asyncio.gather(
+            run_upkeep(settings, known.self_check, over),
+            run_health(settings, machine_source(known, looks, levels), over),
+        )
 
     async with asyncio.TaskGroup() as tasks:
         # The admin port outlives the recorder's drain: that is when people look.

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Awaitable, Callable
 
 from prometheus_client.metrics_core import Metric
 
@@ -66,16 +67,36 @@ class Levels:
         return level_families(levels, generations)
 
 
-def metrics_source(known: RecorderStatus, calls: PrometheusSink, looks: Looks, levels: Levels) -> MetricsSource:
-    """What `/metrics` tells, with the status as far as it is known by then."""
+def machine_source(
+    known: RecorderStatus, looks: Looks, levels: Levels
+) -> Callable[[], Awaitable[Callable[[], list[Metric]]]]:
+    """Everything but the calls, with the status as far as it is known by then: first what the loop knows.
 
-    async def metrics(accept: str) -> tuple[bytes, str]:
+    What that gives asks the books, and is for a thread.
+    """
+
+    async def gather() -> Callable[[], list[Metric]]:
         status = await looks.within(_SCRAPE_PATIENCE_S)
         recorder = recorder_families(known)
 
-        def told() -> tuple[bytes, str]:
+        def told() -> list[Metric]:
             machine = status_families(status, age_s=age_s(status)) if status else []
-            return render(accept, [*machine, *recorder, *levels.families(), *calls.families()])
+            return [*machine, *recorder, *levels.families()]
+
+        return told
+
+    return gather
+
+
+def metrics_source(known: RecorderStatus, calls: PrometheusSink, looks: Looks, levels: Levels) -> MetricsSource:
+    """What `/metrics` tells."""
+    gather = machine_source(known, looks, levels)
+
+    async def metrics(accept: str) -> tuple[bytes, str]:
+        machine = await gather()
+
+        def told() -> tuple[bytes, str]:
+            return render(accept, [*machine(), *calls.families()])
 
         # Thousands of lines are some ten milliseconds of work: not on the loop that steers the recorder.
         return await asyncio.to_thread(told)
