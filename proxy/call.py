@@ -4,21 +4,14 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from policies.demand import Demand
+from proxy.blanks import NO_TRACE
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
 from proxy.core.facts import RequestFacts, ResponseFacts
 from proxy.core.query import REDACTED
-from proxy.core.record import (
-    RECORD_VERSION,
-    AttemptRecord,
-    Caller,
-    CallRecord,
-    Draw,
-    Hold,
-    OpenRecord,
-    TraceIds,
-)
+from proxy.core.record import AttemptRecord, CallRecord, Draw, Hold, OpenRecord
 from proxy.downstream.server import ClientRequest
 from proxy.exchange import Exchange
 from proxy.place import Place
@@ -30,11 +23,9 @@ if TYPE_CHECKING:
 _NO_FACTS = RequestFacts()
 _LONGEST_TEXT_CHARS = 512
 """Of a name or an id in a record: both sides can send megabytes of one."""
-_LONGEST_PATH_CHARS = 2048
 _SHORTEST_KEY_CHARS = 8
 """A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
-_NO_TRACE = TraceIds(trace_id="", span_id="")
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +96,9 @@ class Call:
         self.path = place.path
         self.operation = place.route.operation
         self.dialect_name = place.dialect_name
-        self.trace = _NO_TRACE
-        self.caller = Caller()
+        self.trace = NO_TRACE
         self.identity = place.shared.identity
+        self.caller = self.identity.caller
         self.provider_key: UpstreamKey | None = None
         """The operator's key that goes to the provider; None lets the app's own pass."""
         self.billing = ""
@@ -171,23 +162,15 @@ class Call:
 
     def opened(self) -> OpenRecord:
         """What the journal keeps while the call is under way."""
-        return OpenRecord(
-            v=RECORD_VERSION,
+        return replace(
+            self.place.blanks.opened,
             call_id=self.call_id,
             started_at_ns=self.started_at_ns,
             trace=self.trace,
             caller=self.caller,
-            provider=self.upstream.settings.name,
-            kind=self.upstream.kind.kind,
-            host=self.upstream.origin.host,
-            dialect=self.dialect_name,
-            operation=self.operation,
-            method=self.method,
-            path=self.path[:_LONGEST_PATH_CHARS],
             model_requested=self.model_requested,
             max_output_tokens=self.facts.max_output_tokens,
             streaming=self.streaming,
-            billable=self.route.billable,
             request_bytes=self.request_bytes,
             hold=self.permit.hold if self.permit is not None else None,
             draws=self.permit.recorded if self.permit is not None else (),
@@ -201,22 +184,16 @@ class Call:
         for attempt in self.attempts:
             elsewhere_ns += attempt.duration_ns
         outcome, error_class = self._outcome(last)
-        return CallRecord(
-            v=RECORD_VERSION,
+        return replace(
+            self.place.blanks.closed,
             call_id=self.call_id,
             started_at_ns=self.started_at_ns,
             duration_ns=duration_ns,
             trace=self.trace,
             caller=self.caller,
-            provider=self.upstream.settings.name,
-            dialect=self.dialect_name,
-            operation=self.operation,
-            method=self.method,
-            path=self.path[:_LONGEST_PATH_CHARS],
             model_requested=self.model_requested,
             max_output_tokens=self.facts.max_output_tokens,
             streaming=self.streaming,
-            billable=self.route.billable,
             status=self.status,
             outcome=outcome,
             error_class=error_class,
@@ -253,19 +230,16 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
 ) -> AttemptRecord:
     """The row of one attempt, from what was seen of it."""
     head = exchange.head if exchange is not None else None
-    kind = call.upstream.kind
     left_early = call.client_gone and not _had_answer(exchange, facts)
     outcome, judged = _judge(call, head.status if head is not None else 0, facts, error, left_early=left_early)
     first_byte_ns = exchange.first_byte_ns if exchange is not None else 0
     first_content_ns = exchange.first_content_ns if exchange is not None else 0
-    return AttemptRecord(
+    return replace(
+        call.upstream.blank_attempt,
         attempt=len(call.attempts) + 1,
         span_id=span_id,
         started_at_ns=started_at_ns,
         duration_ns=time.monotonic_ns() - started_ns,
-        provider=call.upstream.settings.name,
-        kind=kind.kind,
-        host=call.upstream.origin.host,
         dialect=call.dialect_name,
         model=(facts.model or call.model_requested)[:_LONGEST_TEXT_CHARS],
         service_tier=(facts.service_tier or "")[:_LONGEST_TEXT_CHARS],
@@ -297,7 +271,7 @@ def _without_keys(error: ErrorFacts, call: Call) -> ErrorFacts:
     for key in (*own, *(key.secret for key in call.upstream.keys.all)):
         if len(key) >= _SHORTEST_KEY_CHARS:
             message = message.replace(key, REDACTED)
-    return error if message == said else msgspec.structs.replace(error, message=message)
+    return error if message == said else replace(error, message=message)
 
 
 def _had_answer(exchange: Exchange | None, facts: ResponseFacts) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from proxy.blanks import Blanks, blanks
 from proxy.core.facts import Dialect
 from proxy.core.identity import VIRTUAL_PREFIX
 from proxy.core.query import keys_of, without_keys
@@ -38,6 +39,7 @@ class Place(msgspec.Struct, frozen=True):
     dialect_name: str
     """Of the dialect that reads the bodies; empty when nobody does."""
     shared: SharedHead
+    blanks: Blanks
     made: dict[str, bytes] = {}
     """Lines that were made before, by the name of their provider key."""
 
@@ -79,6 +81,7 @@ class Places:
         raw_path = (slash or b"/") + rest
         known_path = str(raw_path, "utf-8", "replace")
         route = upstream.route(head.method, known_path)
+        dialect_name = route.dialect.name if route.dialect is not None else ""
         bare_query, query_keys = mark + query, tuple[str, ...]()
         if query:
             text, parameter = str(query, "latin-1"), upstream.kind.credential_query
@@ -92,8 +95,18 @@ class Places:
             bare_query=bare_query,
             path=known_path,
             route=route,
-            dialect_name=route.dialect.name if route.dialect is not None else "",
+            dialect_name=dialect_name,
             shared=share(head.fields, *query_keys),
+            blanks=blanks(
+                provider=upstream.settings.name,
+                kind=upstream.kind.kind,
+                host=upstream.origin.host,
+                dialect=dialect_name,
+                operation=route.operation,
+                method=head.method,
+                path=known_path,
+                billable=route.billable,
+            ),
         )
 
     def _unknown(self, name: str) -> str:

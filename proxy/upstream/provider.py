@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from functools import lru_cache
 
+from proxy.blanks import blank_attempt
 from proxy.outbox import Outbox
 from proxy.providers.base import Provider, Route
 from proxy.settings import ProviderKey, ProviderSettings
@@ -30,6 +31,7 @@ class Upstream:
         names = tuple(name.encode("ascii") for name in kind.request_id_headers)
         self.pool = Pool(settings, loop, outbox, HeadReader(names))
         self.origin: Origin = self.pool.origin
+        self.blank_attempt = blank_attempt(provider=settings.name, kind=kind.kind, host=self.origin.host)
         self.currency = settings.currency or kind.currencies.get(self.origin.host, "USD")
         self.keys = UpstreamKeys(_keys(settings, kind))
         self._refusals: OrderedDict[tuple[str, str], None] = OrderedDict()
