@@ -74,6 +74,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """Those on which the two differ."""
         return tuple(line for line in self.lines if line.drift)
 
+    @property
+    def proven(self) -> tuple[Line, ...]:
+        """Those on which they differ by more than what is under way: a store that is behind has too little for now."""
+        return tuple(line for line in self.lines if line.drift < 0 or (line.drift and not self.behind))
+
 
 def store_sums(ask: Ask, *, since_ns: int, now_ns: int, posted: Mapping[str, int] | None = None) -> Sums:
     """What the store has of calls since an instant. Raises what `ask` raises.
@@ -112,6 +117,7 @@ def compare(
         kept_days: How long the store keeps calls; None: for ever.
         wanted: Which counters to compare.
     """
+    books.glance("", -1)  # a reading alone does not notice that the books were lost
     recorded, posted = _together(books)
     oldest_ns = 0 if kept_days is None else now_ns - kept_days * DAY_NS
     chosen = [one for one in recorded if wanted(one)]
@@ -145,4 +151,4 @@ def _together(books: Books) -> tuple[tuple[Recorded, ...], dict[str, int]]:
 
 
 def _posted(books: Books) -> dict[str, int]:
-    return {one.instance: one.posted_up_to for one in books.lenders() if one.posted_up_to}
+    return {one.instance: one.counted_up_to for one in books.lenders() if one.counted_up_to}

@@ -2,19 +2,21 @@
 
 What is rebuilt is what may still be asked for: counters that the books have, and those of the budgets in force whose
 window has not been over for long. The amounts include the segments that the store has; when the recorder of any machine
-posts one of those later, it only shrinks the lease of its process.
+posts one of those later, it only shrinks the lease of its process. Segments that the store does not have yet and that
+lie in this machine's journal are counted from there, at the prices of the recorder; those of another machine are waited
+for.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from exporters.ledger.comparing import Ask, Line, store_sums
+from exporters.ledger.comparing import Ask, Line, Sums, store_sums
 from policies.compiled import Budget
 from policies.ledger.arithmetic import DAY_NS, KEPT_NS, family_of
-from policies.ledger.books import Books
+from policies.ledger.books import Books, Page
 from policies.windows import span_at
 
 _LABEL = re.compile(r"(?P<second>[0-9-]+T[0-9:]+)(?:\.(?P<fraction>[0-9]+))?Z")
@@ -36,7 +38,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(line for line in self.lines if line.drift)
 
 
-def plan(books: Books, ask: Ask, budgets: Mapping[str, Budget], *, now_ns: int, kept_days: int | None) -> Plan:
+def plan(
+    books: Books,
+    ask: Ask,
+    budgets: Mapping[str, Budget],
+    *,
+    now_ns: int,
+    kept_days: int | None,
+    pages: Sequence[Page] = (),
+) -> Plan:
     """What is to be set. Raises BooksUnavailableError, and what `ask` raises.
 
     Args:
@@ -45,8 +55,10 @@ def plan(books: Books, ask: Ask, budgets: Mapping[str, Budget], *, now_ns: int, 
         budgets: Those in force, by `budget:NAME`.
         now_ns: Unix time.
         kept_days: How long the store keeps calls; None: for ever.
+        pages: What lies in the journal, read before this is called; the store may have it by now.
     """
-    sums = store_sums(ask, since_ns=0, now_ns=now_ns)
+    sums = with_pages(store_sums(ask, since_ns=0, now_ns=now_ns), pages)
+    units = {one.counter: one.unit for page in pages for one in page.postings}
     oldest_ns = 0 if kept_days is None else now_ns - kept_days * DAY_NS
     recorded = {one.counter: one for one in books.recorded()}
     lines, left = [], 0
@@ -59,10 +71,22 @@ def plan(books: Books, ask: Ask, budgets: Mapping[str, Budget], *, now_ns: int, 
         if starts_ns < oldest_ns:
             left += known is not None
             continue
-        unit = known.unit if known is not None and known.unit else budget.unit if budget is not None else ""
+        unit = known.unit if known is not None and known.unit else units.get(counter, budget.unit if budget else "")
         spent = known.spent if known is not None else 0
         lines.append(Line(counter=counter, unit=unit, ledger=spent, store=sums.spent.get(counter, 0)))
     return Plan(lines=tuple(lines), included=sums.last, left=left)
+
+
+def with_pages(sums: Sums, pages: Iterable[Page]) -> Sums:
+    """The sums, and what the store does not have yet of these pages."""
+    spent, last = dict(sums.spent), dict(sums.last)
+    for page in pages:
+        if page.segment <= sums.last.get(page.instance, 0):
+            continue
+        last[page.instance] = max(last.get(page.instance, 0), page.segment)
+        for posting in page.postings:
+            spent[posting.counter] = spent.get(posting.counter, 0) + posting.spent
+    return Sums(spent, last)
 
 
 def rebuild(books: Books, planned: Plan, *, now_ns: int, force: bool = False) -> tuple[str, ...]:

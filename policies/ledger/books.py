@@ -131,6 +131,13 @@ class Lender(msgspec.Struct, frozen=True, kw_only=True):
     """When it, or the recorder for it, was last heard of, Unix time."""
     leases: int
     """How many counters it has a lease of."""
+    included_up_to: int = 0
+    """Number of the last segment that a rebuilding has counted; 0 where there was none."""
+
+    @property
+    def counted_up_to(self) -> int:
+        """Number of the last segment of which the counters have what it says."""
+        return max(self.posted_up_to, self.included_up_to)
 
 
 class TopUp(msgspec.Struct, frozen=True, kw_only=True):

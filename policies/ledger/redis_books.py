@@ -173,10 +173,18 @@ class RedisBooks:
         """See Books."""
         link, found = self._link, []
         for name in sorted(name.decode() for name in link.command("ZRANGE", link.key("instances"), 0, -1)):
-            posted, seen_us = link.command("HMGET", link.key(f"i:{name}"), "posted", "seen")
+            posted, seen_us, included = link.command("HMGET", link.key(f"i:{name}"), "posted", "seen", "included")
             leases = link.command("SCARD", link.key(f"s:{name}"))
             seen_ns = int(seen_us or 0) * 1000
-            found.append(Lender(instance=name, posted_up_to=int(posted or 0), seen_ns=seen_ns, leases=int(leases)))
+            found.append(
+                Lender(
+                    instance=name,
+                    posted_up_to=int(posted or 0),
+                    seen_ns=seen_ns,
+                    leases=int(leases),
+                    included_up_to=int(included or 0),
+                )
+            )
         return tuple(found)
 
     def top_up(self, top_up: TopUp) -> None:

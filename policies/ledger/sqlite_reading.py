@@ -22,7 +22,7 @@ class SqliteReading(SqliteFile):
         """See Books."""
         rows = self.db.execute(
             "SELECT instance, posted, seen_ns, (SELECT count(*) FROM leases WHERE amount > 0 AND "
-            "leases.instance = journals.instance) FROM journals ORDER BY instance"
+            "leases.instance = journals.instance), included FROM journals ORDER BY instance"
         ).fetchall()
         return tuple(Lender(**dict(zip(Lender.__struct_fields__, row, strict=True))) for row in rows)
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "check": "proxy.cli.check",
     "policy": "proxy.cli.policy",
     "alerts": "proxy.cli.alerts",
+    "budget": "proxy.cli.budget",
+    "ledger": "proxy.cli.ledger",
     "keys": "proxy.cli.keys",
     "audit": "proxy.cli.audit",
     "report": "proxy.cli.report",
