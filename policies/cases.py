@@ -19,7 +19,8 @@ from policies.engine import Engine
 from policies.facts import CallFacts, Inputs
 from policies.load import TEST_SUFFIX, PolicyError, load_policies, read_source
 from policies.rates import nano_per_million
-from policies.schema import VERSION, Amount, PolicySection
+from policies.schema import VERSION, Amount
+from policies.schema_parts import PolicySection
 from policies.trial import Trial, attempt
 from policies.values import OneOf
 from policies.wording import amount_text

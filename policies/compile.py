@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from policies import values
+from policies.compile_routes import RouteRules, RouteSource
 from policies.compiled import Budget, KeyRule, Limit, Threshold, Window
 from policies.conditions import Condition, Match
 from policies.counters import threshold_amount
@@ -13,14 +14,13 @@ from policies.match import FOLDED, scope_text
 from policies.schema import (
     VERSION,
     BudgetSection,
-    Conditions,
-    Hours,
     KeySection,
     LimitSection,
     PolicyFile,
     RuleSection,
     ThresholdSection,
 )
+from policies.schema_parts import Conditions, Hours
 from policies.values import PLAIN_FIELDS, Amount, OneOf
 from proxy.config.problems import KeyPath, Report, did_you_mean
 
@@ -28,6 +28,8 @@ _SAY_LIMIT = "needs a limit, such as limit: 5 USD"
 _SAY_WINDOW = "needs a window: hour, day, week, month, total, or rolling with a length, such as window: month"
 _SAY_EVERY = "needs the time in which the limit is there anew, such as every: minute"
 _NO_AMOUNT = Amount(0, "")
+QUEUE_WAIT_NS = 5 * 10**9
+MOST_QUEUE_WAIT_NS = 600 * 10**9
 CLAMP_MIN = 256
 """Output tokens that a clamped call keeps where nothing is said: a short answer."""
 _CLAMPED = frozenset({"tokens", "output_tokens"})
@@ -45,6 +47,13 @@ class Rules:
         self.budgets = [self._budget(name, section) for name, section in file.budgets.items()]
         self.limits = [self._limit(name, section) for name, section in file.limits.items()]
         self.keys = {name: self._key(name, section) for name, section in file.keys.items()}
+        self.routing = RouteRules(
+            RouteSource(
+                defaults=file.defaults.routes, routes=file.routes, outcomes=file.outcomes, aliases=file.aliases
+            ),
+            report,
+            self.match,
+        )
 
     def _budget(self, name: str, section: BudgetSection) -> Budget:
         path: KeyPath = ("budgets", name)
@@ -87,7 +96,27 @@ class Rules:
         shared = self._shared(name, "limit", section, amount, path)
         if shared["enforce"] == "soft":  # by the defaults, which are meant for budgets
             shared["enforce"] = "hard"
-        return Limit(**shared, per_ns=0 if concurrent else section.every or 0, burst=burst.whole)
+        most, wait_ns = self._queue(section, shared["enforce"], path)
+        return Limit(
+            **shared,
+            per_ns=0 if concurrent else section.every or 0,
+            burst=burst.whole,
+            queue_most=most,
+            queue_wait_ns=wait_ns,
+        )
+
+    def _queue(self, section: LimitSection, enforce: str, path: KeyPath) -> tuple[int, int]:
+        queue = section.queue
+        if queue is None:
+            return 0, 0
+        if section.match.provider is None and "provider" not in section.per:
+            self._add(path, "queue", "is for limits of a provider: name it under match, or say per: provider")
+        if enforce != "hard":
+            self._add(path, "queue", "is for enforce: hard; no other makes a call wait")
+        wait_ns = QUEUE_WAIT_NS if queue.wait is None else queue.wait
+        if wait_ns > MOST_QUEUE_WAIT_NS:
+            self._report.add((*path, "queue", "wait"), "must be 10m or less: no app waits longer")
+        return queue.most, wait_ns
 
     def _key(self, name: str, section: KeySection) -> KeyRule:
         self._check_name(name, ("keys", name))
@@ -120,7 +149,7 @@ class Rules:
             "name": name,
             "policy": f"{kind}:{name}",
             "place": f"{self._report.source}:{place.line}" if place else self._report.source,
-            "match": self._match(section.match, (*path, "match")),
+            "match": self.match(section.match, (*path, "match")),
             "per": section.per,
             "unit": amount.unit,
             "limit": amount.whole,
@@ -138,7 +167,8 @@ class Rules:
             "other_currency": section.other_currency or defaults.other_currency,
         }
 
-    def _match(self, section: Conditions, path: KeyPath) -> Match:
+    def match(self, section: Conditions, path: KeyPath) -> Match:
+        """The conditions of the rule or route that they stand in."""
         conditions = [
             _condition(field, "", given)
             for field in (*PLAIN_FIELDS, "streaming")
@@ -285,6 +315,19 @@ def check_providers(matches: Mapping[KeyPath, Match], providers: frozenset[str],
 def matches_of(rules: Rules) -> dict[KeyPath, Match]:
     """The conditions of each rule of a file, by the place of the rule."""
     made: dict[KeyPath, Match] = {("budgets", one.name): one.match for one in rules.budgets}
-    for one in rules.limits:
-        made["limits", one.name] = one.match
+    for limit in rules.limits:
+        made["limits", limit.name] = limit.match
+    for route in rules.routing.routes:
+        made["routes", route.name] = route.match
     return made
+
+
+def names_of(rules: Rules) -> list[KeyPath]:
+    """The places of everything in a file whose name may stand once in all files."""
+    routing = rules.routing
+    return [
+        *matches_of(rules),
+        *(("keys", name) for name in rules.keys),
+        *(("outcomes", one.name) for one in routing.outcomes),
+        *(("aliases", alias) for alias in routing.aliases),
+    ]

@@ -6,13 +6,15 @@ is no policy at all: whoever loads keeps what is in force.
 
 import glob
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from policies.compile import Rules, check_providers, matches_of
+from policies.compile import Rules, check_providers, matches_of, names_of
 from policies.compiled import CompiledPolicies, ModelRate, to_json
+from policies.load_routes import merged_routing
+from policies.routes_check import Known
 from policies.schema import PolicyFile
 from proxy.config.check import checked
 from proxy.config.problems import ConfigError, KeyPath, Problem, Report
@@ -39,7 +41,7 @@ def find_files(patterns: Iterable[str]) -> tuple[Path, ...]:
 def load_policies(
     files: Sequence[Path],
     *,
-    providers: Iterable[str] | None = None,
+    providers: Mapping[str, Known] | Iterable[str] | None = None,
     rates: tuple[ModelRate, ...] = (),
     generation: int = 0,
 ) -> CompiledPolicies:
@@ -47,16 +49,19 @@ def load_policies(
 
     Args:
         files: Policy files.
-        providers: Names of the configured providers, to catch misspelt ones; None when that is not to be checked.
+        providers: The configured providers, to catch misspelt ones and targets that do not fit; their names alone where
+            targets are not to be checked, None where nothing is.
         rates: What models cost, compiled by `policies.rates`.
         generation: Number of this load.
 
     Raises:
         ConfigError: with every mistake of every file.
     """
-    known = None if providers is None else frozenset(providers)
-    sources = [_read(file, known) for file in files]
+    names = None if providers is None else frozenset(providers)
+    known = providers if isinstance(providers, Mapping) else None
+    sources = [_read(file, names) for file in files]
     _report_duplicates(sources)
+    routing = merged_routing([(report, one.routing) for report, one in sources if one is not None], known)
     problems = [problem for report, _ in sources for problem in _in_order(report.problems)]
     if problems:
         raise PolicyError(problems)
@@ -67,6 +72,7 @@ def load_policies(
         limits=tuple(limit for one in rules for limit in one.limits),
         keys={name: key for one in rules for name, key in one.keys.items()},
         rates=rates,
+        routing=routing,
     )
     digest = hashlib.blake2b(to_json(policies), digest_size=8).hexdigest()
     return msgspec.structs.replace(policies, generation=generation, hash=digest)
@@ -112,7 +118,7 @@ def _report_duplicates(sources: Sequence[tuple[Report, Rules | None]]) -> None:
     """Report names that two files give to two rules: their counters would be one."""
     first: dict[KeyPath, str] = {}
     for report, rules in sources:
-        for path in [] if rules is None else [*matches_of(rules), *(("keys", name) for name in rules.keys)]:
+        for path in [] if rules is None else names_of(rules):
             place = report.places.get(path)
             here = f"{report.source}:{place.line}" if place else report.source
             if path in first:

@@ -15,6 +15,7 @@ from policies.aliases import split_model
 from policies.conditions import Condition
 from policies.match import condition_field, reader
 from policies.routes_compiled import OutcomeRule, RetryRule, Route, RouteTarget, Routing
+from proxy.config.problems import KeyPath
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,22 +32,35 @@ class Problem(msgspec.Struct, frozen=True):
 
     place: str
     message: str
+    path: KeyPath = ()
+    """Where in the file, from its top."""
 
 
 def problems_of(routing: Routing, providers: Mapping[str, Known]) -> list[Problem]:
     """Everything that is wrong; an empty list where nothing is."""
     found: list[Problem] = []
     for route in routing.routes:
-        told = (*_targets(route, providers), *_tiers(route), *_fit(route, providers), *_options(route))
-        told = (*told, *_conditions(route.match.conditions), *_retry(route.retry))
-        found += [Problem(route.place, f"route {route.name}: {one}") for one in told]
+        there: KeyPath = ("routes", route.name)
+        for key, told in (
+            ("targets", (*_targets(route, providers), *_tiers(route), *_fit(route, providers))),
+            ("", tuple(_options(route))),
+            ("match", tuple(_conditions(route.match.conditions))),
+            ("retry", tuple(_retry(route.retry))),
+        ):
+            path = (*there, key) if key else there
+            found += [Problem(route.place, f"route {route.name}: {one}", path) for one in told]
     for rule in routing.outcomes:
-        found += [Problem(rule.place, f"outcome {rule.name}: {one}") for one in _outcome(rule)]
+        there = ("outcomes", rule.name)
+        found += [Problem(rule.place, f"outcome {rule.name}: {one}", there) for one in _outcome(rule)]
     found += _twice([(one.name, one.place) for one in routing.routes], "route")
     found += _twice([(one.name, one.place) for one in routing.outcomes], "outcome")
     found += _hidden(routing.routes)
     return found + [
-        Problem("", f"alias {alias}: {name!r} is no provider/model{_perhaps(name.partition('/')[0], providers)}")
+        Problem(
+            "",
+            f"alias {alias}: {name!r} is no provider/model{_perhaps(name.partition('/')[0], providers)}",
+            ("aliases", alias),
+        )
         for alias, name in routing.aliases.items()
         if split_model(name, providers) is None
     ]
@@ -152,7 +166,7 @@ def _hidden(routes: tuple[Route, ...]) -> Iterator[Problem]:
         if not route.match.conditions and not route.match.hours:
             for other in routes[place + 1 :]:
                 message = f"route {other.name}: no call reaches it, for route {route.name} before it takes every call"
-                yield Problem(other.place, message)
+                yield Problem(other.place, message, ("routes", other.name))
             return
 
 
@@ -160,7 +174,7 @@ def _twice(named: Iterable[tuple[str, str]], what: str) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for name, place in named:
         if name in first:
-            yield Problem(place, f"{what} {name}: there is another of that name at {first[name]}")
+            yield Problem(place, f"{what} {name}: there is another of that name at {first[name]}", (f"{what}s", name))
         first.setdefault(name, place)
 
 

@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from policies import values
-from proxy.config.section import Section, parsed
+from policies.schema_parts import Conditions, PolicySection, Text, Zone
+from policies.schema_routes import OutcomeSection, RouteOptions, RouteSection
+from proxy.config.section import parsed
 
 SCHEMA_FILE = "schema.json"
 VERSION = 1
 NOT_YET = {
-    "routes": "routes are not there yet; calls go to the provider that their path names",
-    "fallbacks": "fallbacks are not there yet",
+    "fallbacks": "is no section: the targets of a route are its fallbacks, in their order",
     "guards": "guards are not there yet",
 }
 """Sections that later versions have."""
@@ -26,61 +27,10 @@ def _not_yet(name: str) -> Any:
     return parsed(refuse)
 
 
-Text = str | list[str]
 Amount = Annotated[values.Amount, parsed(values.amount, str), Field(examples=["5 USD", "200k tokens", "1000 calls"])]
-OneOf = Annotated[values.OneOf, parsed(values.one_of, Text | dict[Literal["not"], Text])]
 StandsIn = Annotated[values.Amount | str, parsed(values.stands_in, str), Field(examples=["deny", "allow", "0.50 USD"])]
-Zone = Annotated[str, parsed(values.zone, str), Field(examples=["Europe/Berlin"])]
 Weekday = Annotated[int, parsed(values.weekday, str), Field(examples=["monday"])]
 Fields = Annotated[tuple[str, ...], parsed(values.fields, Text), Field(examples=["user", ["team", "tag:env"]])]
-
-
-class PolicySection(Section):
-    """A section whose keys are described by the texts behind them."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class Hours(PolicySection):
-    """Times of the week."""
-
-    hours: Annotated[tuple[tuple[int, int], ...], parsed(values.hours, Text)] = ()
-    """`09:00-18:00`, or a list; one that ends before it begins goes over midnight. Left out: the whole day."""
-    weekdays: Annotated[tuple[int, ...], parsed(values.weekdays, Text)] = ()
-    """`mon-fri`, or a list. Left out: every day."""
-    zone: Zone | None = None
-    """Whose clocks; the file's `defaults.zone` where left out."""
-    outside: bool = False
-    """True for all other times."""
-
-
-class Conditions(PolicySection):
-    """Which calls a rule is for: all of these have to hold. Each is a value, a list or `{not: ...}`, globs allowed."""
-
-    team: OneOf | None = None
-    """The team that the call is attributed to."""
-    project: OneOf | None = None
-    """The project that the call is attributed to."""
-    user: OneOf | None = None
-    """The user that the call is attributed to."""
-    key: OneOf | None = None
-    """Name of the virtual key, or fingerprint (`k_...`) of an app's own."""
-    session: OneOf | None = None
-    """The session that the call is attributed to."""
-    provider: OneOf | None = None
-    """Name of the configured provider."""
-    model: OneOf | None = None
-    """The model that the request asks for; upper and lower case are one."""
-    operation: OneOf | None = None
-    """`chat`, `embeddings`, `speech` ..."""
-    dialect: OneOf | None = None
-    """`openai.chat`, `anthropic.messages` ..."""
-    streaming: Annotated[values.OneOf, parsed(values.flag_or_not, bool)] | None = None
-    """Whether the request asks for a stream."""
-    tags: dict[str, OneOf] = {}
-    """Tags of the call by name."""
-    time: Hours | None = None
-    """Times of the week at which the rule is there."""
 
 
 class ExchangeRate(PolicySection):
@@ -113,6 +63,8 @@ class Defaults(PolicySection):
     """What a call gets whose bill is in a currency that `rates` does not have."""
     when_ledger_unavailable: Literal["deny", "allow"] = "deny"
     """What calls get while nobody can be asked what is left."""
+    routes: RouteOptions = RouteOptions()
+    """What routes of this file say where they say nothing of their own."""
 
 
 class RuleSection(PolicySection):
@@ -189,6 +141,15 @@ class BudgetSection(RuleSection):
     """No lower than that, in tokens; 256 where nothing is said."""
 
 
+class QueueSection(PolicySection):
+    """Calls that wait for a limit of a provider."""
+
+    most: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """So many of them in each worker; further ones are refused."""
+    wait: Annotated[int | None, parsed(values.every_ns, str | float), Field(examples=["5s"])] = None
+    """For so long at the most; 5s where nothing is said."""
+
+
 class LimitSection(RuleSection):
     """A pace: so much in so long; or, with `concurrent` as its unit, so many calls at the same time."""
 
@@ -196,6 +157,8 @@ class LimitSection(RuleSection):
     """The time in which the limit is there anew."""
     burst: Amount | None = None
     """How much of it may be used at once; all, where left out."""
+    queue: QueueSection | None = None
+    """Calls that would pass the limit wait for their turn, fairly by caller, in place of being refused."""
 
 
 class KeySection(PolicySection):
@@ -236,10 +199,14 @@ class PolicyFile(PolicySection):
     """Paces, by name."""
     keys: dict[str, KeySection] = {}
     """Attributes of virtual keys, by name."""
-    routes: Annotated[Any, _not_yet("routes")] = None
-    """Not yet."""
+    routes: dict[str, RouteSection] = {}
+    """Which calls go to which targets, by name; the first that is for a call counts."""
+    outcomes: dict[str, OutcomeSection] = {}
+    """What attempts came to, where the built-in rules do not say what is wanted; the first that holds counts."""
+    aliases: dict[str, Annotated[str, Field(examples=["minimax/MiniMax-M3"])]] = {}
+    """Model names of your own -> `provider/model`, or another alias."""
     fallbacks: Annotated[Any, _not_yet("fallbacks")] = None
-    """Not yet."""
+    """The targets of a route are its fallbacks."""
     guards: Annotated[Any, _not_yet("guards")] = None
     """Not yet."""
 

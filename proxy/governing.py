@@ -9,10 +9,22 @@ from urllib.parse import urlsplit
 from policies.compiled import CompiledPolicies, ModelRate
 from policies.load import find_files, load_policies
 from policies.rates import Home, rates_of
+from policies.routes_check import Known
 from proxy.prices.library import PriceLibrary
 from proxy.prices.load import load_book
-from proxy.providers import PROVIDERS
+from proxy.providers import PROVIDERS, find_provider
+from proxy.providers.base import Provider
 from proxy.settings import ProviderSettings, Settings
+
+_USUAL_PATHS = (
+    "/v1/chat/completions",
+    "/v1beta/openai/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/text/chatcompletion_v2",
+    "/v1beta/models/any:generateContent",
+)
+"""One for each dialect, and Gemini's own for OpenAI's."""
 
 
 def governing(settings: Settings, *, now_ns: int, generation: int = 0) -> CompiledPolicies:
@@ -27,11 +39,27 @@ def governing(settings: Settings, *, now_ns: int, generation: int = 0) -> Compil
         ConfigError: with every mistake of the policy files or of the price files.
     """
     files = find_files(settings.policy_files)
-    names = [provider.name for provider in settings.providers]
-    policies = load_policies(files, providers=names)  # reports mistakes before the prices are looked at
+    known = known_providers(settings)
+    policies = load_policies(files, providers=known)  # reports mistakes before the prices are looked at
     if not policies.budgets and not policies.limits:
-        return load_policies(files, providers=names, generation=generation)
-    return load_policies(files, providers=names, rates=provider_rates(settings, now_ns), generation=generation)
+        return load_policies(files, providers=known, generation=generation)
+    return load_policies(files, providers=known, rates=provider_rates(settings, now_ns), generation=generation)
+
+
+def known_providers(settings: Settings) -> dict[str, Known]:
+    """What routes may rely on of the configured providers, by name."""
+    return {
+        provider.name: Known(
+            dialects=dialects_of(find_provider(provider.kind)), keys=frozenset(one.name for one in provider.api_keys)
+        )
+        for provider in settings.providers
+    }
+
+
+def dialects_of(kind: Provider) -> frozenset[str]:
+    """The dialects that a provider of that kind speaks on one of the usual paths."""
+    routes = [kind.route("POST", path) for path in _USUAL_PATHS]
+    return frozenset(route.dialect.name for route in routes if route.dialect is not None)
 
 
 def provider_rates(settings: Settings, now_ns: int) -> tuple[ModelRate, ...]:

@@ -53,17 +53,20 @@ def check(
     # Imported here: see proxy.cli.
     from policies.load import load_policies
     from proxy.config.problems import ConfigError
-    from proxy.governing import governing
+    from proxy.governing import governing, known_providers
 
     settings = load_settings_or_fail(config, None)
     try:
         if files:
-            compiled = load_policies(files, providers=[provider.name for provider in settings.providers])
+            compiled = load_policies(files, providers=known_providers(settings))
         else:
             compiled = governing(settings, now_ns=time.time_ns())
     except ConfigError as error:
         _refuse(error, answer_format)
     counts = {"budgets": len(compiled.budgets), "limits": len(compiled.limits), "keys": len(compiled.keys)}
+    routing = compiled.routing
+    ways = {"routes": len(routing.routes), "outcomes": len(routing.outcomes), "aliases": len(routing.aliases)}
+    counts |= ways if any(ways.values()) or answer_format is PageFormat.JSON else {}
     if answer_format is PageFormat.JSON:
         shown = {"ok": True, "problems": [], "files": list(compiled.files), "hash": compiled.hash, **counts}
         typer.echo(json.dumps(shown, indent=2))

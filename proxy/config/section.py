@@ -49,7 +49,7 @@ def known_keys(root: type[Section], path: KeyPath) -> tuple[str, ...]:
         if inner is None:
             return ()
         section = inner
-    return tuple(section.model_fields)
+    return tuple(field.alias or name for name, field in section.model_fields.items())
 
 
 def _section_in(annotation: Any, parts: Iterator[str | int]) -> type[Section] | None:

@@ -34,9 +34,8 @@ def test_a_good_route_has_no_problems():
 def test_a_problem_has_its_place():
     found = problems_of(Routing(routes=(route(target("nobody")),)), PROVIDERS)
 
-    assert found == [
-        Problem("p.yaml:1", "route r: there is no provider 'nobody'; there are anthropic, minimax, openai")
-    ]
+    message = "route r: there is no provider 'nobody'; there are anthropic, minimax, openai"
+    assert found == [Problem("p.yaml:1", message, ("routes", "r", "targets"))]
 
 
 TEAM = Condition(field="team", values=("a", "b"))
