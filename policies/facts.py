@@ -49,3 +49,5 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the request body; None where it is not known before it has passed."""
     inputs: Inputs | None = None
     """None where nobody read the body."""
+    targets: tuple[tuple[str, str | None], ...] = ()
+    """Provider and model of each place that its route may send it to (None: the model that it asks for)."""

@@ -159,7 +159,16 @@ class ShareBook:
                 inputs.server_tools,
                 inputs.best_of,
             )
-        key = (call.provider, call.operation, call.dialect, call.currency, call.billable, call.request, *read)
+        key = (
+            call.provider,
+            call.operation,
+            call.dialect,
+            call.currency,
+            call.billable,
+            call.request,
+            call.targets,
+            *read,
+        )
         found = self._remembered.get(key)
         if found is None:
             found = self._shares(call, now_ns)
@@ -171,7 +180,9 @@ class ShareBook:
     def _shares(self, call: CallFacts, now_ns: int) -> Shares:
         if not (self._reads_bodies and call.billable):
             return Shares(call, ())
-        return Shares(call, (self._rates.find(call.provider, call.request.model, call.operation, now_ns),))
+        model, find = call.request.model, self._rates.find
+        places = call.targets or ((call.provider, model),)
+        return Shares(call, [find(provider, asked or model, call.operation, now_ns) for provider, asked in places])
 
 
 def _fallback(rule: Rule, stands_in: int | None, why: str, currency: str) -> Share:

@@ -81,6 +81,10 @@ class Gate:
             return _KEY_NEEDED
         return None
 
+    def lends(self, call: Call) -> bool:
+        """Whether the operator's keys may be used for a call, at whatever provider."""
+        return bool(call.key) or not self._keys.in_use
+
     def _stand_for(self, call: Call, name: str, ends_at_ns: int | None) -> Reply | None:
         rule = self._rules.get(name)
         if rule is None:

@@ -10,6 +10,8 @@ up: it stays unknown.
 
 import hashlib
 
+from msgspec.structs import replace
+
 from proxy.core.record import RECORD_VERSION, AttemptRecord, CallRecord, Hold, OpenRecord
 from proxy.core.usage import NO_USAGE, Usage
 
@@ -27,16 +29,9 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         last_sign_ns: When the process last gave a sign of life, Unix time in nanoseconds.
     """
     duration_ns = max(0, last_sign_ns - opened.started_at_ns)
-    attempt = AttemptRecord(
-        attempt=1,
-        span_id=_span_id(opened.call_id),
-        started_at_ns=opened.started_at_ns,
-        duration_ns=duration_ns,
-        provider=opened.provider,
-        kind=opened.kind,
-        host=opened.host,
-        dialect=opened.dialect,
-        model=opened.model_requested,
+    attempt = replace(
+        opened.running or _only_attempt(opened),
+        duration_ns=max(0, last_sign_ns - _begun_ns(opened)),
         outcome=OUTCOME,
         request_bytes=opened.request_bytes,
         usage=_held(opened.hold) if opened.hold is not None else _estimate(opened),
@@ -60,9 +55,28 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         billable=opened.billable,
         outcome=OUTCOME,
         request_bytes=opened.request_bytes,
-        attempts=(attempt,),
+        attempts=(*opened.ended, attempt),
         draws=opened.draws,
     )
+
+
+def _only_attempt(opened: OpenRecord) -> AttemptRecord:
+    """The attempt of a call without a route: it was sent where the app said."""
+    return AttemptRecord(
+        attempt=1,
+        span_id=_span_id(opened.call_id),
+        started_at_ns=opened.started_at_ns,
+        duration_ns=0,
+        provider=opened.provider,
+        kind=opened.kind,
+        host=opened.host,
+        dialect=opened.dialect,
+        model=opened.model_requested,
+    )
+
+
+def _begun_ns(opened: OpenRecord) -> int:
+    return opened.running.started_at_ns if opened.running is not None else opened.started_at_ns
 
 
 def _held(hold: Hold) -> Usage:

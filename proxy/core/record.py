@@ -83,6 +83,10 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     changes: tuple[str, ...] = ()
     """What was changed on the way, by name: `usage_requested`, `model_replaced` ..."""
     unread: str = ""
+    rule: str = ""
+    """The outcome rule that gave it its outcome; empty for calls without a route."""
+    target: str = ""
+    """Id of the route's target; likewise."""
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -169,6 +173,10 @@ class OpenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     hold: Hold | None = None
     """What was reserved for it; None where nothing had to be."""
     draws: tuple[Draw, ...] = ()
+    ended: tuple[AttemptRecord, ...] = ()
+    """Attempts that are over: a call that goes on to another target is opened once more, and the last line counts."""
+    running: AttemptRecord | None = None
+    """The attempt that begins with this line; None for calls without a route, where nothing of it could differ."""
 
 
 class LossRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="loss"):

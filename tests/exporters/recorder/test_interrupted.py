@@ -5,7 +5,7 @@ import pytest
 
 from exporters.recorder.interrupted import close_interrupted
 from proxy.core.money import Money
-from proxy.core.record import CallRecord, Hold, OpenRecord
+from proxy.core.record import AttemptRecord, CallRecord, Hold, OpenRecord
 from proxy.core.usage import NO_USAGE
 from tests.fakes.records import STARTED_NS, opened
 
@@ -72,3 +72,18 @@ def test_a_reservation_of_money_alone_makes_up_no_usage():
     (attempt,) = close_interrupted(opened(7, hold=hold), last_sign_ns=LAST_SIGN_NS).attempts
     assert attempt.usage == NO_USAGE
     assert attempt.held_cost == hold.cost
+
+
+def test_a_call_that_died_on_its_way_to_another_target_keeps_what_was_over_and_what_ran():
+    first = AttemptRecord(
+        attempt=1, span_id="a", started_at_ns=STARTED_NS, duration_ns=9, provider="one", kind="openai", host="a.example"
+    )
+    running = msgspec.structs.replace(
+        first, attempt=2, provider="two", host="b.example", started_at_ns=STARTED_NS + 1, duration_ns=0, target="two/m"
+    )
+    record = close_interrupted(opened(7, ended=(first,), running=running), last_sign_ns=LAST_SIGN_NS)
+
+    over, cut = record.attempts
+    assert over == first
+    assert (cut.provider, cut.target, cut.outcome) == ("two", "two/m", "interrupted")
+    assert cut.duration_ns == 5_000_000_000 - 1
