@@ -99,6 +99,10 @@ class Limit(Rule, frozen=True, kw_only=True, omit_defaults=True):
     """The time in which the limit refills; 0 where the unit is `concurrent`."""
     burst: int = 0
     """Capacity of the bucket; the limit where nothing is said."""
+    queue_most: int = 0
+    """So many calls wait for it in each worker; 0 refuses at once."""
+    queue_wait_ns: int = 0
+    """For so long at the most."""
 
 
 class KeyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -18,6 +18,8 @@ from proxy.place import Place
 from proxy.upstream.errors import UpstreamError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from proxy.upstream.keys import UpstreamKey
 
 _NO_FACTS = RequestFacts()
@@ -82,6 +84,7 @@ class Call:
         "streaming",
         "trace",
         "upstream",
+        "waits",
     )
 
     def __init__(self, request: ClientRequest, call_id: str, place: Place) -> None:
@@ -111,6 +114,8 @@ class Call:
         """Whether a stream was asked for, in the body or by the path."""
         self.learn(_NO_FACTS)
         self.exchange: Exchange | None = None
+        self.waits: asyncio.Future[None] | None = None
+        """Set while it waits for its turn (`proxy.queueing`): to be told that the app left."""
         self.client_gone = False
         self.interrupted = False
         """Whether the worker ended before the call did."""
@@ -145,6 +150,8 @@ class Call:
     def on_client_gone(self) -> None:
         """The app left."""
         self.client_gone = True
+        if self.waits is not None and not self.waits.done():
+            self.waits.set_result(None)
         if self.exchange is not None:
             self.exchange.on_client_gone()
 

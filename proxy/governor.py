@@ -24,6 +24,7 @@ from proxy.clamping import Lowered
 from proxy.core.errors import ErrorClass
 from proxy.core.record import CallRecord
 from proxy.counting import count
+from proxy.queueing import Waiting
 from proxy.replies import Reply
 
 _RECORDED_KIND = "budget"
@@ -53,6 +54,7 @@ class Governor:
     ) -> None:
         self.ledger = ledger
         self._clock = clock
+        self._waiting = Waiting(ledger, clock=clock)
         self.install(engine, settler)
 
     @property
@@ -64,6 +66,7 @@ class Governor:
         """Take new policies; calls under way keep what they hold, and settle it."""
         self._engine = engine
         self._settler = settler
+        self._waiting.install(engine.policies.limits)
 
     async def admit(self, call: Call, body: bytes | None) -> Permit | Reply:
         """What the policies say of a call whose body was read: its permit, or the refusal for the app."""
@@ -80,9 +83,11 @@ class Governor:
         if not demands:
             call.reasons.extend(decision.reasons)
             return Permit(hold=decision.hold)
-        answer: Answer | None = self.ledger.try_admit(call.call_id, demands, now_ns)
+        answer: Answer | None = None
+        if not self._waiting.lines:
+            answer = self.ledger.try_admit(call.call_id, demands, now_ns)
         if answer is None:
-            answer = await self.ledger.admit(call.call_id, demands, now_ns)
+            answer = await self._waiting.admit(call, demands, now_ns)
         if isinstance(answer, Refused):
             smaller = clamped(self._engine, facts, decision, self._as_it_stands(answer), now_ns)
             if smaller is not None and lowered.lower(call, smaller):
@@ -126,6 +131,8 @@ class Governor:
             return record
         used = self._settler.amounts(permit.draws, record)
         self.ledger.settle(call.call_id, used, self._clock())
+        if self._waiting.lines:
+            self._waiting.wake()
         drawn = [
             replace(draw, set_aside=amount)
             for demand, draw, amount in zip(permit.demands, permit.draws, used, strict=True)

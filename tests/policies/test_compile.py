@@ -124,6 +124,12 @@ def test_limits_are_paces_or_numbers_of_concurrent_calls():
         ("budgets: {b: {limit: 5 USD, window: day, grace: 7 CNY}}", "an amount of USD"),
         ("budgets: {b: {limit: 5 USD, window: day, unbounded: 7 CNY}}", "an amount of USD"),
         ("budgets: {b: {limit: 5 calls, window: day, unknown_price: deny}}", "is about money"),
+        ("limits: {b: {limit: 5 calls, every: minute, queue: {most: 5}}}", "is for limits of a provider"),
+        (
+            "limits: {b: {per: provider, limit: 5 calls, every: minute, enforce: observe, queue: {most: 5}}}",
+            "is for enforce: hard",
+        ),
+        ("limits: {b: {per: provider, limit: 5 calls, every: minute, queue: {wait: 1h}}}", "must be 10m or less"),
         (
             "budgets: {b: {limit: 5 USD, window: total, carry_over: {most: 1 USD, since: 2026-11-01}}}",
             "of the calendar",

@@ -1,5 +1,6 @@
 """Calls under policies, over real sockets, with a real ledger."""
 
+import asyncio
 import gzip
 import json
 from decimal import Decimal
@@ -248,3 +249,25 @@ async def test_a_compressed_body_is_not_bounded_by_how_small_it_was_packed(data_
 
     assert answer.startswith(b"HTTP/1.1 403")
     assert upstream.requests == []
+
+
+async def test_a_call_waits_for_a_providers_limit_that_has_a_queue(data_dir):
+    limit = Limit(
+        name="pace",
+        policy="limit:pace",
+        unit="calls",
+        limit=20,
+        burst=1,
+        per_ns=10**9,
+        queue_most=10,
+        queue_wait_ns=10 * 10**9,
+    )
+    async with (
+        raw_upstream(answers(OK)) as upstream,
+        running_worker(provider("p", upstream.url), policies=policies(limits=(limit,)), data_dir=data_dir) as worker,
+    ):
+        found = await asyncio.gather(*(worker.exchange(request()) for _ in range(4)))
+        calls = await worker.journal.calls(4)
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in found)
+    assert sum(any(reason.startswith("limit:pace:queued=") for reason in call.reasons) for call in calls) == 3
