@@ -15,13 +15,14 @@ from proxy.settings import to_json
 from tests.fakes.killable import EVERYTHING, SUPERVISOR
 from tests.fakes.until import until
 from tests.fakes.whole import ROOT, taximeter
-from tests.faults import damage, disk
+from tests.faults import damage, disk, gone
 from tests.faults.account import Told
 from tests.faults.relay import NO_HARM, Harm, HarmKind, unharmed
 from tests.faults.stage import PATIENCE_S, Stage
 
 OWN, RELAYED, CLOCKED = "own", "relayed", "clocked"
 FULL_PASS, FULL_REFUSE, QUOTA_PASS, QUOTA_REFUSE = "full-pass", "full-refuse", "quota-pass", "quota-refuse"
+SINK_GONE = "sink-gone"
 """Kinds of stages; see `tests.faults.suite`."""
 Play = Callable[[Stage], Awaitable[None]]
 _HOUR_S = 3600.0
@@ -313,6 +314,14 @@ FAULTS: tuple[Fault, ...] = (
         share=0.2,
         after=disk.restarted,
         told=disk.told,
+    ),
+    Fault(
+        "sink-gone",
+        "a dead sink until the journal's bound, and the recorder killed while it makes room; the sink comes back",
+        SINK_GONE,
+        gone.until_the_bound,
+        share=0.3,
+        told=gone.told,
     ),
     Fault("clock", "the wall clock jumps back and forth by 1 to 30 hours", CLOCKED, _clock_jumps, share=0.5),
 )

@@ -25,6 +25,7 @@ from tests.faults.account import CallRow, Known
 from tests.faults.apps import Load
 from tests.faults.destroyed import Destroyed
 from tests.faults.provider import Provider, provider
+from tests.faults.receiver import Receiver, receiver
 from tests.faults.relay import Relay, relaying
 
 WORKERS = 2
@@ -50,6 +51,7 @@ class Stage:
         self.store: EmbeddedStore | None = None
         self.relay: Relay | None = None
         self.clock: Clock | None = None
+        self.receiver: Receiver | None = None
         self.load = Load(lambda: "", self.numbers, self.dice)
         """The apps of the fault that is being made."""
         self.destroyed = Destroyed()
@@ -232,6 +234,7 @@ async def staged(  # what a stage is made of
     relayed: bool = False,
     clock: bool = False,
     journal: str = "",
+    hooked: bool = False,
 ) -> AsyncIterator[Stage]:
     """A Taximeter that serves until the block ends.
 
@@ -241,6 +244,7 @@ async def staged(  # what a stage is made of
         relayed: Whether its store is a process of its own behind a relay.
         clock: Whether its wall clock can be turned.
         journal: Further keys of the section `journal`, with a comma before them.
+        hooked: Whether it has a webhook, with a receiver that can be away.
     """
     stage = Stage(folder, seed)
     async with AsyncExitStack() as stack:
@@ -258,6 +262,11 @@ async def staged(  # what a stage is made of
         if clock:
             stage.clock = Clock(folder)
         config = CONFIG.format(workers=WORKERS, journal=journal, store=store, provider=stage.provider.url)
+        if hooked:
+            stage.receiver = await stack.enter_async_context(receiver())
+            (folder / "hook-secret").write_text("a secret of the webhook, long enough")
+            hook = f"{{url: '{stage.receiver.url}/hook', secret: 'file:{folder}/hook-secret'}}"
+            config += f"sinks:\n  webhooks: {{gone: {hook}}}\n"
         said = stack.enter_context((folder / "stderr").open("wb"))
         path = str(stage.clock.folder) if stage.clock else ""
         running = killable(folder, config, stderr=said.fileno(), path=path)

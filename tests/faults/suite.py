@@ -13,7 +13,8 @@ from tests.fakes.until import until
 from tests.faults.account import Account, Told, account
 from tests.faults.apps import APPS, calling
 from tests.faults.disk import BALLAST, QUOTA_BYTES, NoFileSystemError, small_disk
-from tests.faults.faults import CLOCKED, FULL_PASS, FULL_REFUSE, OWN, QUOTA_PASS, QUOTA_REFUSE, Fault
+from tests.faults.faults import CLOCKED, FULL_PASS, FULL_REFUSE, OWN, QUOTA_PASS, QUOTA_REFUSE, SINK_GONE, Fault
+from tests.faults.gone import BOUND_BYTES
 from tests.faults.stage import PATIENCE_S, Stage, eventually, staged
 
 _SETTLING_S = 20.0
@@ -25,7 +26,7 @@ _JOURNAL = {
         QUOTA_PASS: f"max_bytes: {QUOTA_BYTES}",
         QUOTA_REFUSE: f"max_bytes: {QUOTA_BYTES}",
     }.items()
-}
+} | {SINK_GONE: f", keep: 0, max_bytes: {BOUND_BYTES}, on_full: refuse"}
 """Kind of stage -> further keys of its journal."""
 
 
@@ -99,9 +100,9 @@ async def _stage(kind: str, place: Path, seed: int) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         if kind in {FULL_PASS, FULL_REFUSE}:
             stack.enter_context(small_disk(place / "data"))
-        relayed = kind not in {OWN, CLOCKED}
+        relayed = kind not in {OWN, CLOCKED, SINK_GONE}
         journal = _JOURNAL.get(kind, "")
-        staging = staged(place, seed, relayed=relayed, clock=kind == CLOCKED, journal=journal)
+        staging = staged(place, seed, relayed=relayed, clock=kind == CLOCKED, journal=journal, hooked=kind == SINK_GONE)
         yield await stack.enter_async_context(staging)
 
 

@@ -136,6 +136,7 @@ def test_no_segment_is_given_up_that_a_sink_of_the_books_lacks(machine):
     machine.look()
     assert len(machine.files()) == 60
     assert machine.bytes() > machine.max_bytes
+    assert [machine.given_up(name) for name in OTHERS] == [0, 0]
     machine.sinks["ledger"].down = False
     books_have_all(machine)
     machine.look()
