@@ -125,7 +125,7 @@ class Call:
         self.permit: Permit | None = None
         self.refused = ""
         self.refusal_class: ErrorClass | None = None
-        self.reasons: list[str] = []
+        self.reasons = list(self.identity.reasons)
         self.attempts: list[AttemptRecord] = []
 
     @property

@@ -88,7 +88,7 @@ class Exchange:
         watch: Watcher,
         relays_continue: bool,
         upgrades: bool,
-        holds: Holds,
+        holds: Holds | None,
     ) -> None:
         self._client = client
         self._loop = loop
@@ -185,7 +185,7 @@ class Exchange:
             raise FramingError("the provider switched protocols, which nobody had asked for")
         self.first_byte_ns = time.monotonic_ns()
         self.head = head
-        self._held = [] if self._holds(head) else None
+        self._held = [] if self._holds is not None and self._holds(head) else None
         self.observer, self._editor = self._watch(head)
         self._unsent_bytes = float("inf")
         self._keep_client &= not self.awaits_app  # the rest of its body may never come, or be taken for a request
@@ -346,7 +346,8 @@ class Exchange:
         self.deadline_s = float("inf")
         if not self.done.done():
             self.done.set_result(None)
-        self.on_writable()
+        if self._waiters or self.in_tunnel:
+            self.on_writable()
 
     def _choose_relay(self, head: ResponseHead) -> Relay:
         if head.framing in {"none", "tunnel"}:

@@ -239,7 +239,7 @@ class _Attempt:
             watch=self._watch,
             relays_continue=self._body is None,
             upgrades=request.upgrade,
-            holds=self._asked_usage_refusal,
+            holds=_is_usage_refusal if self._asked_usage else None,
         )
         self._exchange = call.exchange = exchange
         data = self._request_head if self._body is None else self._request_head + self._body
@@ -297,9 +297,6 @@ class _Attempt:
             and self._owner.loop.time() - exchange.started_s < _STALE_LIMIT_S
         )
 
-    def _asked_usage_refusal(self, head: ResponseHead) -> bool:
-        return self._asked_usage and head.status in _USAGE_REFUSALS
-
     def _refused_usage(self, exchange: Exchange) -> bool:
         if not exchange.holding or exchange.observer is None or self._call.client_gone:
             return False
@@ -311,11 +308,10 @@ class _Attempt:
         return True
 
     def _watch(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
-        answer = AnswerHead(status=head.status, content_type=head.content_type, content_encoding=head.content_encoding)
-        return self._owner.observer(self._call, answer), self._editor(head)
+        return self._owner.observer(self._call, head.answer), self._editor(head) if self._asked_usage else None
 
     def _editor(self, head: ResponseHead) -> Editor | None:
-        if not self._asked_usage or head.status >= 300 or head.content_type != "text/event-stream":
+        if head.status >= 300 or head.content_type != "text/event-stream":
             return None
         if head.framing == "none":
             return None  # the end of a compressed nothing would be a body where none may be
@@ -327,17 +323,8 @@ class _Attempt:
     def _build_head(self, head: RequestHead) -> bytes:
         call, body = self._call, self._body
         upstream, request = call.upstream, call.request
-        query = call.place.query if call.provider_key is None else call.place.bare_query
         lines = [
-            b"%b %b%b%b HTTP/1.1\r\nHost: %b\r\n"
-            % (
-                call.method.encode("ascii"),
-                upstream.origin.prefix,
-                call.place.raw_path,
-                query,
-                upstream.origin.host_header,
-            ),
-            call.place.lines(call.provider_key),
+            call.place.start(call.provider_key),
             head.trace_lines(call.trace, self._span_id if upstream.settings.traceparent else None),
         ]
         if self._own_chunks:
@@ -354,6 +341,10 @@ class _Attempt:
             )
         lines.append(b"\r\n")
         return b"".join(lines)
+
+
+def _is_usage_refusal(head: ResponseHead) -> bool:
+    return head.status in _USAGE_REFUSALS
 
 
 def _reply(error: UpstreamError, provider: str) -> Reply:

@@ -76,7 +76,7 @@ class Gate:
             return _NEEDED
         own = call.upstream.keys
         if not keys.in_use:
-            call.provider_key = own.choose(self._now_s())
+            call.provider_key = own.choose(self._now_s()) if own.several else own.only
         elif own.all and not identity.credentials:
             return _KEY_NEEDED
         return None

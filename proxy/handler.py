@@ -206,14 +206,11 @@ class Handler:
         return bool(done)
 
     async def _walk(self, call: Call, head: RequestHead) -> bool:
-        identity = call.identity
-        call.caller = identity.caller
-        call.reasons.extend(identity.reasons)
         if (turned_away := self.gate.identify(call)) is not None:
             call.refusal_class = "auth" if turned_away.status == 401 else "permission"
             raise Refused(turned_away)
         key = call.provider_key
-        call.billing = call.upstream.kind.billing(identity.credential) if key is None else key.billing
+        call.billing = call.place.billing if key is None else key.billing
         body = await self._read(call, head)
         if self.governor is not None:
             admitted = await self.governor.admit(call, body)
@@ -229,7 +226,7 @@ class Handler:
         """The request body when somebody has to read it; None when it streams through unread."""
         body = call.request.body
         dialect = call.route.dialect
-        if head.shared.head.values.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        if head.shared.unknown_transfer:
             # It belongs to this connection, and would have to be undone here.
             raise Refused(_UNKNOWN_CODING)
         unread = dialect is None and not body.is_eof()

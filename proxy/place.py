@@ -29,6 +29,7 @@ class Place(msgspec.Struct, frozen=True):
     """Where requests with the same head go: what depends on nothing else."""
 
     upstream: Upstream
+    method: str
     raw_path: bytes
     query: bytes
     """With its question mark, as it came."""
@@ -39,18 +40,31 @@ class Place(msgspec.Struct, frozen=True):
     dialect_name: str
     """Of the dialect that reads the bodies; empty when nobody does."""
     shared: SharedHead
+    billing: str
+    """How calls with the app's own key are paid for, where that tells."""
     blanks: Blanks
     made: dict[str, bytes] = {}
-    """Lines that were made before, by the name of their provider key."""
+    """Starts of heads that were made before, by the name of their provider key."""
 
-    def lines(self, key: UpstreamKey | None) -> bytes:
-        """The header lines for the provider with this key of the operator's; None lets the app's own pass."""
+    def start(self, key: UpstreamKey | None) -> bytes:
+        """The request line and the header lines that all calls have in common, for the provider.
+
+        Args:
+            key: Of the operator's; None lets the app's own pass.
+        """
         name = "" if key is None else key.name
-        lines = self.made.get(name)
-        if lines is None:
-            credential = None if key is None else self.upstream.kind.credential(self.path, key.secret)
-            lines = self.made[name] = self.shared.lines(credential)
-        return lines
+        start = self.made.get(name)
+        if start is None:
+            start = self.made[name] = self._start(key)
+        return start
+
+    def _start(self, key: UpstreamKey | None) -> bytes:
+        origin = self.upstream.origin
+        query, credential = self.query, None
+        if key is not None:
+            query, credential = self.bare_query, self.upstream.kind.credential(self.path, key.secret)
+        line = b"%b %b%b%b HTTP/1.1\r\n" % (self.method.encode("ascii"), origin.prefix, self.raw_path, query)
+        return b"%bHost: %b\r\n%b" % (line, origin.host_header, self.shared.lines(credential))
 
 
 class Places:
@@ -88,15 +102,18 @@ class Places:
             query_keys = keys_of(text, parameter, _PREFIX)
             if query_keys:
                 bare_query = _marked(without_keys(text, parameter, _PREFIX))
+        shared = share(head.fields, *query_keys)
         return Place(
             upstream=upstream,
+            method=head.method,
             raw_path=raw_path,
             query=mark + query,
             bare_query=bare_query,
             path=known_path,
             route=route,
             dialect_name=dialect_name,
-            shared=share(head.fields, *query_keys),
+            shared=shared,
+            billing=upstream.kind.billing(shared.identity.credential),
             blanks=blanks(
                 provider=upstream.settings.name,
                 kind=upstream.kind.kind,

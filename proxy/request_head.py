@@ -25,6 +25,8 @@ class SharedHead(msgspec.Struct, frozen=True):
     identity: Identity
     content_encoding: str
     """Of the request body; empty for none."""
+    unknown_transfer: bool
+    """Whether the body comes in a transfer coding that we do not undo."""
 
     def lines(self, credential: Credential | None) -> bytes:
         """The header lines as the provider gets them, each with its line end.
@@ -41,7 +43,7 @@ class SharedHead(msgspec.Struct, frozen=True):
 class RequestHead:
     """The head of one request."""
 
-    __slots__ = ("declared_length", "shared", "varying")
+    __slots__ = ("_traced", "declared_length", "shared", "varying")
 
     def __init__(self, shared: SharedHead, varying: Headers) -> None:
         self.shared = shared
@@ -49,9 +51,12 @@ class RequestHead:
         """The fields that differ from call to call, names in lower case."""
         self.declared_length: bytes | None = None
         """`Content-Length` as it was sent."""
+        self._traced = False
         for name, value in varying:
             if name == b"content-length":
                 self.declared_length = value
+            elif name == b"traceparent":
+                self._traced = True
 
     @property
     def expects_continue(self) -> bool:
@@ -60,9 +65,9 @@ class RequestHead:
 
     def trace(self, call_id: str, span_id: str) -> TraceIds:
         """Ids of the call: a child of the app's span, or a trace of its own that is named like the call."""
-        parents = [value for name, value in self.varying if name == b"traceparent"]
-        if not parents:
+        if not self._traced:
             return TraceIds(trace_id=call_id, span_id=span_id)
+        parents = [value for name, value in self.varying if name == b"traceparent"]
         states = [value for name, value in self.varying if name == b"tracestate"]
         return trace_of(parents, states, trace_id=call_id, span_id=span_id)
 
@@ -88,4 +93,5 @@ def share(fields: Fields, *query_keys: str) -> SharedHead:
         head=head,
         identity=identify(head, *query_keys),
         content_encoding=str(head.values.get(b"content-encoding", b""), "latin-1"),
+        unknown_transfer=head.values.get(b"transfer-encoding", b"chunked").lower() != b"chunked",
     )

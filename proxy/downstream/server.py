@@ -236,7 +236,8 @@ class ClientConnection(RequestHandler):
             request = ClientRequest(head, varying, self._arriving, self)
         else:
             request = ClientRequest.whole(head, varying, body, self)
-        self._messages.append((cast("Any", request), cast("Any", request.body)))
+        messages: Any = self._messages
+        messages.append((request, request.body))
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -335,7 +336,7 @@ class ClientConnection(RequestHandler):
 
     async def _serve(self, handle: "_Handle", request: ClientRequest) -> bool:
         self._request_in_progress = True
-        self._current_request = cast("Any", request)
+        self._current_request = request  # type: ignore[assignment]  # only asked for `_cancel`
         try:
             return await handle(request) and not request.upgrade
         except Exception as error:  # noqa: BLE001 - a bug in one call must not take the others of the worker with it

@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from proxy.core.facts import AnswerHead
+
 MAX_HEAD_BYTES = 256 * 1024
 """Larger heads are refused: nginx allows 4 to 8 KiB, aiohttp 8 KiB a line, browsers about 256 KiB in all."""
 MAX_CHUNK_LINE_BYTES = 4096
@@ -65,7 +67,8 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     """Lower case; empty for none."""
     keep_alive: bool
     """Whether the connection may carry another call after this one."""
-
+    answer: AnswerHead
+    """What a reader of the body is told; one object for all heads of a shape."""
     request_id: str = ""
     """The provider's own id of the request; empty for none."""
 
@@ -120,15 +123,18 @@ def parse_head(raw: bytes, *, method: str, request_id_names: tuple[bytes, ...] =
         keep_alive = False
     if status == 101:
         relayed = raw[:-2]
+    media_type = _media_type(content_type)
+    coding = str(content_encoding.lower(), "latin-1") if content_encoding else ""
     return ResponseHead(
         status,
         raw,
         relayed,
         framing,
         length,
-        _media_type(content_type),
-        str(content_encoding.lower(), "latin-1") if content_encoding else "",
+        media_type,
+        coding,
         keep_alive and framing != "close",
+        AnswerHead(status=status, content_type=media_type, content_encoding=coding),
         _first(raw, lowered, request_id_names),
     )
 

@@ -67,13 +67,11 @@ class HeadReader:
 class _Shape:
     """One shape of a head."""
 
-    __slots__ = ("_content_encoding", "_content_type", "_cuts", "_framing", "_ids", "_length", "_match", "_status")
+    __slots__ = ("_answer", "_cuts", "_framing", "_ids", "_length", "_match")
 
     def __init__(self, raw: bytes, head: ResponseHead, names: tuple[bytes, ...]) -> None:
-        self._status = head.status
+        self._answer = head.answer
         self._framing = head.framing
-        self._content_type = head.content_type
-        self._content_encoding = head.content_encoding
         self._length = 0
         """Number of the group of the length; 0 for none. Likewise those of the lines to cut out and of the ids."""
         self._cuts: list[int] = []
@@ -121,14 +119,16 @@ class _Shape:
             if value := found[group].strip(b" \t"):
                 request_id = str(value, "latin-1")
                 break
+        answer = self._answer
         return ResponseHead(
-            self._status,
+            answer.status,
             raw,
             relayed,
             self._framing,
             int(found[self._length]) if self._length else 0,
-            self._content_type,
-            self._content_encoding,
+            answer.content_type,
+            answer.content_encoding,
             True,
+            answer,
             request_id,
         )

@@ -48,19 +48,21 @@ class UpstreamKeys:
         keys: In the order of the configuration, names all different; none lets the keys of apps pass.
     """
 
-    __slots__ = ("_aside_until_s", "_credit", "all", "several")
+    __slots__ = ("_aside_until_s", "_credit", "all", "only", "several")
 
     def __init__(self, keys: Sequence[UpstreamKey]) -> None:
         self.all = tuple(keys)
         self.several = len(self.all) > 1
         """Whether records say which one was taken."""
+        self.only = self.all[0] if len(self.all) == 1 else None
+        """The key of every call, where there is one."""
         self._aside_until_s: dict[str, float] = {}
         self._credit = dict.fromkeys((key.name for key in self.all), 0)
 
     def choose(self, now_s: float) -> UpstreamKey | None:
         """The key for the next call; None where there is none. `now_s` is of any clock that only goes forward."""
         if not self.several:
-            return self.all[0] if self.all else None
+            return self.only
         good = self.all
         if self._aside_until_s:
             self._aside_until_s = {name: until for name, until in self._aside_until_s.items() if until > now_s}

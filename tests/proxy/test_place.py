@@ -41,14 +41,15 @@ def test_a_place_holds_what_the_path_decides():
     assert isinstance(place, Place)
     assert (place.raw_path, place.query) == (b"/anthropic/v1/messages", b"?a=%20")
     assert (place.dialect_name, place.route.operation) == ("anthropic.messages", "chat")
-    assert place.lines(None) == b"Authorization: Bearer app\r\n"
+    start = b"POST /anthropic/v1/messages?a=%20 HTTP/1.1\r\nHost: api.minimax.io\r\nAuthorization: Bearer app\r\n"
+    assert place.start(None) == place.start(None) == start
 
 
-def test_the_operator_s_key_stands_in_the_lines_for_the_provider():
+def test_the_operator_s_key_stands_in_the_head_for_the_provider():
     place = PLACES.find(head(b"/mine/v1/models", b"GET"))
 
     assert isinstance(place, Place)
-    assert place.lines(place.upstream.keys.choose(0)) == b"Authorization: Bearer sk\r\n"
+    assert place.start(place.upstream.keys.choose(0)).endswith(b"\r\nAuthorization: Bearer sk\r\n")
 
 
 @pytest.mark.parametrize(
