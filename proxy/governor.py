@@ -27,6 +27,7 @@ from proxy.counting import count
 from proxy.queueing import Waiting
 from proxy.replies import Reply
 
+Places = tuple[tuple[str, str | None], ...]
 _RECORDED_KIND = "budget"
 _WORTH_WAITING_S = 60
 """A refusal that lasts longer is final for the call; SDKs wait no longer than that either."""
@@ -68,9 +69,17 @@ class Governor:
         self._settler = settler
         self._waiting.install(engine.policies.limits)
 
-    async def admit(self, call: Call, body: bytes | None) -> Permit | Reply:
-        """What the policies say of a call whose body was read: its permit, or the refusal for the app."""
+    async def admit(self, call: Call, body: bytes | None, targets: Places = ()) -> Permit | Reply:
+        """What the policies say of a call whose body was read: its permit, or the refusal for the app.
+
+        Args:
+            call: Identified.
+            body: What was read of it.
+            targets: Provider and model of each place that it may go to; none where that is what its path says.
+        """
         facts = self._facts(call, body)
+        if targets:
+            facts = replace(facts, targets=targets)
         return await self._admit(call, facts, Lowered(body))
 
     async def _admit(self, call: Call, facts: CallFacts, lowered: Lowered) -> Permit | Reply:
