@@ -85,15 +85,23 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.app_alerts import alert_sinks
     from proxy.app_ledger import books_of
     from proxy.app_metrics import Levels, machine_source, metrics_source
-    from proxy.app_status import checked, journal_as_told, told_status
+    from proxy.app_status import checked, journal_as_told, ledger_check, told_status
 
     pricer = pricer_of(settings)
     known = RecorderStatus()
     recording, serving, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    looks = Looks(lambda: told_status(settings, journal_as_told(known), told_by="recorder", self_check=checked(known)))
+    levels = Levels(settings, books_of(settings)).watching()
+    looks = Looks(
+        lambda: told_status(
+            settings,
+            journal_as_told(known),
+            told_by="recorder",
+            self_check=checked(known),
+            ledger=ledger_check(levels.drift()),
+        )
+    )
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
-    levels = Levels(settings, books_of(settings))
     metrics = metrics_source(known, prometheus, looks, levels)
     app = admin_app(looks.now, metrics=metrics, hosts=settings.admin_hosts)
 
@@ -122,7 +130,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
             gc.freeze()
             gc.set_threshold(*_RECORDER_GC_THRESHOLDS)
             sinks: list[Sink] = [*make_sinks(settings), LedgerSink(books_of(settings, durable=True)), prometheus]
-            sinks += alert_sinks(settings, known, books_of(settings))
+            sinks += alert_sinks(settings, known, books_of(settings), levels.drift)
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from proxy.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporters.alerts.alert import Message
     from exporters.alerts.sink import AlertsSink
+    from exporters.ledger.watching import Watched
     from exporters.recorder.status import RecorderStatus
     from policies.ledger.books import Books
 
@@ -16,18 +19,21 @@ MEMORY = "alerts.sqlite"
 """File in the run folder that alerts are remembered in."""
 
 
-def alert_sinks(settings: Settings, known: "RecorderStatus", books: "Books") -> "tuple[AlertsSink, ...]":
+def alert_sinks(
+    settings: Settings, known: "RecorderStatus", books: "Books", drift: "Callable[[], Watched | None]" = lambda: None
+) -> "tuple[AlertsSink, ...]":
     """The sink of alerts where there is a channel; nothing is looked for where there is none.
 
     Args:
         settings: Of the recorder.
         known: The recorder's status, which is looked at.
         books: The ledger's, for figures and pace; the sink's own.
+        drift: What the last comparison of ledger and store has found.
     """
     if not settings.alerts.channels:
         return ()
     # Imported here: a recorder without channels needs none of it.
-    from exporters.alerts.looking import budget_look, status_look
+    from exporters.alerts.looking import budget_look, drift_look, status_look
     from exporters.alerts.reading import CallReader
     from exporters.alerts.rulebook import Rulebook
     from exporters.alerts.sink import AlertsSink
@@ -38,7 +44,7 @@ def alert_sinks(settings: Settings, known: "RecorderStatus", books: "Books") -> 
         settings.alerts,
         settings.run_dir / MEMORY,
         CallReader(rulebook, books),
-        [budget_look(rulebook, books), status_look(known)],
+        [budget_look(rulebook, books), status_look(known), drift_look(drift)],
         console=settings.admin.url,
     )
     return (sink,)

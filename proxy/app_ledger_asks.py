@@ -15,6 +15,7 @@ from exporters.journal.names import LOCK_NAME
 from exporters.ledger.comparing import Comparison, compare
 from exporters.ledger.journals import journal_pages
 from exporters.ledger.rebuilding import Plan, plan, rebuild
+from exporters.ledger.watching import Watch
 from exporters.recorder.state import memory_on_disk
 from exporters.reports.errors import ReportError
 from exporters.reports.store import StoreReader
@@ -143,6 +144,24 @@ def compared(settings: Settings, policy: str = "") -> Comparison:
             kept_days=kept_days(settings),
             wanted=lambda one: not policy or one.family.partition("|")[0] == policy,
         )
+
+
+def watch_of(settings: Settings) -> Watch:
+    """What compares regularly, for the recorder."""
+    rulebook = Rulebook(policies_file(settings))
+
+    def look() -> Comparison | None:
+        rulebook.refresh()
+        if not rulebook.budgets:
+            return None
+        books, reader = books_of(settings), StoreReader(settings.store)
+        try:
+            return compare(books, reader.rows, now_ns=time.time_ns(), kept_days=kept_days(settings))
+        finally:
+            books.close()
+            reader.close()
+
+    return Watch(look)
 
 
 def rebuilding(settings: Settings, pricer: "Pricer") -> Rebuilt:

@@ -4,11 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Self
 
 from prometheus_client.metrics_core import Metric
 
 from exporters.alerts.rulebook import Rulebook
 from exporters.ledger.levels import budget_levels
+from exporters.ledger.watching import Watched, drift_families
 from exporters.prometheus.levels import Generation, level_families
 from exporters.prometheus.page import render
 from exporters.prometheus.recorder import recorder_families
@@ -18,6 +20,7 @@ from policies.ledger.books import Books, BooksUnavailableError
 from proxy.admin.app import MetricsSource
 from proxy.admin.looks import Looks, age_s
 from proxy.admin.metrics import status_families
+from proxy.app_ledger_asks import watch_of
 from proxy.policy_state import policies_file, policy_state
 from proxy.settings import Settings
 
@@ -36,12 +39,22 @@ class Levels:
     """
 
     def __init__(self, settings: Settings, books: Books) -> None:
+        self._watch = watch_of(settings)
         self._settings = settings
         self._books = books
         self._rulebook = Rulebook(policies_file(settings))
         self._lock = threading.Lock()
         self._told: list[Metric] = []
         self._told_until_s = 0.0
+
+    def watching(self) -> Self:
+        """Begin to compare ledger and store from time to time, for as long as the process lives."""
+        self._watch.start()
+        return self
+
+    def drift(self) -> Watched | None:
+        """What the last comparison of ledger and store has found."""
+        return self._watch.found
 
     def families(self) -> list[Metric]:
         """The metrics; blocks. While one asks the books, others are told what was known before."""
@@ -64,7 +77,8 @@ class Levels:
             levels = budget_levels(self._books.recorded(), budgets, time.time_ns()) if budgets else []
         except BooksUnavailableError:
             levels = []  # no figure is better than an old one that looks like a new one
-        return level_families(levels, generations)
+        drift = drift_families(self._watch.found, budgets)
+        return [*level_families(levels, generations), *drift]
 
 
 def machine_source(

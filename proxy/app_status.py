@@ -10,13 +10,15 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from exporters.clickhouse.client import connect
 from exporters.journal.quarantine import Quarantine
 from exporters.journal.reader import instances, list_segments
+from exporters.ledger.watching import Watched
 from exporters.recorder.state import losses_on_disk
 from exporters.recorder.status import RecorderStatus
 from exporters.schema.errors import SchemaError
 from exporters.schema.migrate import form_of
 from exporters.schema.migrations import load_migrations
 from exporters.schema.ttl import retention_changes, table_ttls
-from proxy.admin.status import JournalStatus, SelfCheck, SinkState, Status, StoreStatus, fetch, gather
+from policies.wording import amount_text
+from proxy.admin.status import JournalStatus, LedgerCheck, SelfCheck, SinkState, Status, StoreStatus, fetch, gather
 from proxy.runstate import read_state
 from proxy.settings import Settings
 
@@ -38,10 +40,12 @@ def told_status(
     *,
     told_by: Literal["recorder", "disk"],
     self_check: SelfCheck | None = None,
+    ledger: LedgerCheck | None = None,
 ) -> Status:
     """How everything is doing, with what is known of the journal; blocks while the store is asked."""
     wanted = max(migration.version for migration in load_migrations())
-    return gather(settings, journal, wanted, told_by=told_by, self_check=self_check)
+    found = gather(settings, journal, wanted, told_by=told_by, self_check=self_check)
+    return msgspec.structs.replace(found, ledger=ledger)
 
 
 def journal_as_told(known: RecorderStatus) -> JournalStatus:
@@ -82,6 +86,22 @@ def checked(known: RecorderStatus) -> SelfCheck:
         drifted_days=check.drifted_days,
         findings=tuple(check.findings),
         error=check.last_error,
+    )
+
+
+def ledger_check(found: Watched | None) -> LedgerCheck | None:
+    """What the last comparison has found, for the status."""
+    if found is None:
+        return None
+    return LedgerCheck(
+        compared_at_s=found.at_ns / 1e9,
+        counters=found.counters,
+        drifting=tuple(
+            f"{line.counter}: {amount_text(line.ledger, line.unit)} and {amount_text(line.store, line.unit)}"
+            for line in found.drifting[:20]
+        ),
+        behind=found.behind,
+        error=found.error,
     )
 
 

@@ -1,6 +1,6 @@
 """What is found by looking from time to time: the recorder's status, and the pace of budgets."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -10,8 +10,10 @@ from exporters.alerts.findings import LOOKED_FOR, losses, standing
 from exporters.alerts.memory import Memory
 from exporters.alerts.rulebook import Rulebook
 from exporters.alerts.sink import Look
+from exporters.ledger.watching import Watched, policy_of
 from exporters.recorder.status import RecorderStatus
 from policies.ledger.books import Books, BooksUnavailableError
+from policies.wording import amount_text, number_text
 
 _LOSSES = "losses"
 _WATCHED_SINCE = "watched_since_ns"
@@ -59,6 +61,54 @@ def budget_look(rulebook: Rulebook, books: Books) -> Look:
         return found
 
     return Look(("run_rate",), see)
+
+
+def drift_look(found: Callable[[], Watched | None]) -> Look:
+    """Which budgets the ledger and the store differ on; one alert for each. Before a first comparison all stays."""
+
+    def see(memory: Memory, _now_ns: int) -> Iterable[Sighting]:
+        watched = found()
+        if watched is None or not watched.at_ns:
+            return [Sighting(key=key, kind="drift", describe=_not_compared) for key in memory.open_keys("drift")]
+        return [_drift(policy, watched) for policy in sorted({policy_of(line) for line in watched.drifting})]
+
+    return Look(("drift",), see)
+
+
+def _drift(policy: str, watched: Watched) -> Sighting:
+    lines = [line for line in watched.drifting if policy_of(line) == policy]
+    worst = max(lines, key=lambda line: abs(line.drift))
+
+    def describe() -> Signal:
+        more = f" It is the largest of {len(lines)}." if len(lines) > 1 else ""
+        ledger, store = amount_text(worst.ledger, worst.unit), amount_text(worst.store, worst.unit)
+        return Signal(
+            kind="drift",
+            severity="critical",
+            title=f"ledger and store differ on {policy.replace(':', ' ', 1)}",
+            text=f"{worst.counter}: the ledger has {ledger}, the store {store}.{more} "
+            "taximeter ledger compare tells more, taximeter ledger rebuild puts it right.",
+            fields={
+                "policy": policy,
+                "counter": worst.counter,
+                "ledger": number_text(worst.ledger, worst.unit),
+                "store": number_text(worst.store, worst.unit),
+                "drift": number_text(worst.drift, worst.unit),
+                "unit": worst.unit,
+                "counters": str(len(lines)),
+            },
+        )
+
+    return Sighting(key=f"drift:{policy}", kind="drift", describe=describe)
+
+
+def _not_compared() -> Signal:
+    return Signal(
+        kind="drift",
+        severity="critical",
+        title="ledger and store differed before the restart",
+        text="They are compared again within minutes.",
+    )
 
 
 def _watch(memory: Memory, levels: list[pace.Level], now_ns: int) -> int:

@@ -48,6 +48,7 @@ def judge(status: Status) -> list[Finding]:
         *_room(status),
         *_sinks(status),
         *_self_check(status),
+        *_ledger(status),
         *_losses(status),
         _clock(status),
         _disk(status),
@@ -256,6 +257,25 @@ def _self_check(status: Status) -> Iterator[Finding]:
         first = f" First: {check.findings[0]}." if check.findings else ""
         advice = f"taximeter doctor --format json lists the days.{first}"
         yield Finding("bad", "self-check", said, advice)
+
+
+def _ledger(status: Status) -> Iterator[Finding]:
+    """Whether ledger and store agree; nothing where there is no budget, or before the first comparison."""
+    ledger = status.ledger
+    if ledger is None:
+        return
+    if ledger.drifting:
+        said = f"ledger and store differ: {ledger.drifting[0]}"
+        more = f" and {len(ledger.drifting) - 1} more" if len(ledger.drifting) > 1 else ""
+        advice = "taximeter ledger compare tells more, taximeter ledger rebuild puts it right."
+        yield Finding("bad", "ledger", f"{said}{more}", advice)
+    elif ledger.error:
+        yield Finding("note", "ledger", f"could not be compared with the store: {ledger.error}", "It is tried again.")
+    elif ledger.behind:
+        said = f"the store does not have yet what is booked of {', '.join(ledger.behind)}"
+        yield Finding("note", "ledger", said, "If it stays so: do they deliver to another store?")
+    else:
+        yield Finding("good", "ledger", f"{ledger.counters:,} counters, each as the store has it")
 
 
 def _times(count: int) -> str:

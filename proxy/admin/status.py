@@ -115,6 +115,20 @@ class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Why the last one could not be done; empty when it was."""
 
 
+class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last comparison of ledger and store has found."""
+
+    compared_at_s: float
+    """Unix time; 0 before the first that could be done."""
+    counters: int
+    drifting: tuple[str, ...]
+    """In words, the first twenty."""
+    behind: tuple[str, ...] = ()
+    """Processes of which the store does not have yet what is booked."""
+    error: str = ""
+    """Why the last one could not be done; empty when it was."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything."""
 
@@ -140,6 +154,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     journal_limits: JournalLimits | None = None
     self_check: SelfCheck | None = None
     """None when the recorder does not run."""
+    ledger: LedgerCheck | None = None
+    """None where there is no budget, before the first comparison, or when the recorder does not run."""
     policies: PolicyState | None = None
     """None where nobody has read policies yet."""
     key_mode: Literal["passthrough", "virtual", "both"] = "both"

@@ -52,7 +52,7 @@ def test_only_a_proven_drift_ends_with_status_1(run, monkeypatch, behind, status
     done = run("compare")
     assert done.exit_code == status
     assert ["budget:b", "0.000000005", "0.000000003", "0.000000002", "USD"] in [
-        l.split() for l in done.output.splitlines()
+        line.split() for line in done.output.splitlines()
     ]
     assert json.loads(run("compare", "--format", "json").output)["equal"] is not bool(status)
 
