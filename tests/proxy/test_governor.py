@@ -271,3 +271,35 @@ async def test_a_call_waits_for_a_providers_limit_that_has_a_queue(data_dir):
 
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in found)
     assert sum(any(reason.startswith("limit:pace:queued=") for reason in call.reasons) for call in calls) == 3
+
+
+async def test_an_app_that_leaves_while_its_call_waits_is_a_cancelled_call_that_spent_nothing(data_dir):
+    limit = Limit(
+        name="pace",
+        policy="limit:pace",
+        unit="calls",
+        limit=1,
+        per_ns=60 * 10**9,
+        queue_most=10,
+        queue_wait_ns=50 * 10**9,
+    )
+    async with (
+        raw_upstream(answers(OK)) as upstream,
+        running_worker(
+            provider("p", upstream.url), policies=policies(budget(), limits=(limit,)), data_dir=data_dir
+        ) as worker,
+    ):
+        await worker.exchange(request())
+        _, writer = await worker.connect()
+        writer.write(request())
+        await writer.drain()
+        writer.close()
+        _, waited = await worker.journal.calls(2)
+
+    assert (waited.outcome, waited.error_class, waited.attempts, waited.draws) == (
+        "cancelled",
+        "cancelled_by_client",
+        (),
+        (),
+    )
+    assert len(upstream.requests) == 1
