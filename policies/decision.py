@@ -36,7 +36,7 @@ class Allow(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold | None = None
     """The most that it can use, for its record; None where no rule asked."""
     downgrade: str = ""
-    """The model that a budget's threshold asks for instead; recorded, and acted on once there are routes."""
+    """The model, alias or `provider/model` that a threshold asks for instead (`policies.downgrade` acts on it)."""
 
 
 class Deny(msgspec.Struct, frozen=True, kw_only=True):

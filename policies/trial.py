@@ -15,6 +15,7 @@ from policies.demand import Admitted, Demand, Level, Refused
 from policies.engine import Engine
 from policies.facts import CallFacts
 from policies.match import Bound, Rule, condition_field, field_value, holds
+from policies.routes_compiled import Route
 from policies.windows import open_at
 
 
@@ -82,8 +83,8 @@ def attempt(engine: Engine, call: CallFacts, now_ns: int, spent: Mapping[str, in
     )
 
 
-def why_not(rule: Rule, call: CallFacts, now_ns: int) -> str:
-    """The first condition of a rule that a call does not meet; empty where it meets all."""
+def why_not(rule: Rule | Route, call: CallFacts, now_ns: int) -> str:
+    """The first condition of a rule or route that a call does not meet; empty where it meets all."""
     for condition in rule.match.conditions:
         field = condition_field(condition)
         value = field_value(call, field)

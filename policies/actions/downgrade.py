@@ -1,11 +1,11 @@
 """Ask for a cheaper model when a budget is running out.
 
 What:
-    Before the call is admitted, names the model to ask for instead. It is recorded on the call; the model is replaced
-    once there are routes.
+    Before the call is admitted, names the model to ask for instead: the call takes the route of that model
+    (`policies.downgrade`). Its record has both.
 
 Config:
-    `model`: the model to ask for.
+    `model`: the model to ask for, an alias, or `provider/model`.
 
 Example:
     `thresholds: [{at: 90%, do: [downgrade], model: MiniMax-M2}]`
