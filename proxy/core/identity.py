@@ -17,6 +17,8 @@ words is not protected by any of this; no key should be one. Nothing of the key'
 What looks like a virtual key is random, or nobody's: it never costs a round of scrypt, or anybody could spend our time.
 """
 
+import base64
+import binascii
 import hashlib
 import math
 import re
@@ -133,6 +135,8 @@ def _credentials(head: Head, query_keys: Iterable[str]) -> tuple[bytes, ...]:
             if name == b"authorization":
                 scheme, _, rest = value.partition(b" ")
                 value = rest.strip() or (b"" if scheme.lower() == b"bearer" else scheme)
+                if scheme.lower() == b"basic" and (virtual := _in_basic(value)):
+                    found[virtual] = None
             if value:
                 found[value] = None
     if (key := websocket_key(head)) is not None:
@@ -141,6 +145,15 @@ def _credentials(head: Head, query_keys: Iterable[str]) -> tuple[bytes, ...]:
     if len(found) < 2:
         return tuple(found)
     return tuple(sorted(found, key=lambda key: not key.startswith(VIRTUAL_PREFIX)))
+
+
+def _in_basic(value: bytes) -> bytes:
+    """The virtual key that stands as user or as password in HTTP Basic credentials (RFC 7617); empty if none does."""
+    try:
+        user, _, password = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True).partition(b":")
+    except binascii.Error:
+        return b""
+    return next((part for part in (password.strip(), user.strip()) if part.startswith(VIRTUAL_PREFIX)), b"")
 
 
 class _Attribution:

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import string
 from urllib.parse import quote
@@ -214,3 +215,15 @@ def test_nothing_that_is_sent_is_an_error(own, baggage):
     identity = identify(read_request_head(fields))
     assert len(identity.caller.tags) <= MAX_TAGS
     assert set(identity.changes) <= {b"baggage"}
+
+
+@pytest.mark.parametrize("pair", [b"tm-abc:", b"tm-abc:x", b"anything:tm-abc", b":tm-abc"])
+@pytest.mark.parametrize("scheme", ["Basic", "basic"])
+def test_a_virtual_key_is_found_as_user_or_password_of_basic_credentials(pair, scheme):
+    identity = read(("Authorization", f"{scheme} {base64.b64encode(pair).decode()}"))
+    assert (identity.credential, identity.virtual) == (b"tm-abc", True)
+
+
+@pytest.mark.parametrize("value", ["Basic", "Basic %%%", "Basic dXNlcjpzZWNyZXQ=", "Basic a"])
+def test_other_basic_credentials_are_no_virtual_key(value):
+    assert not read(("Authorization", value)).virtual
