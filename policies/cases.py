@@ -19,6 +19,7 @@ from policies.engine import Engine
 from policies.facts import CallFacts, Inputs
 from policies.load import TEST_SUFFIX, PolicyError, load_policies, read_source
 from policies.rates import nano_per_million
+from policies.route_trial import Place, RouteTrial, try_route
 from policies.schema import VERSION, Amount
 from policies.schema_parts import PolicySection
 from policies.trial import Trial, attempt
@@ -63,6 +64,8 @@ class CallSection(PolicySection):
     choices: int | None = None
     body_bytes: Annotated[int, Field(ge=0)] | None = 1000
     """Length of the request's body, its text; null for one that nobody can read."""
+    body: str | None = None
+    """The request itself, for what targets change; one that says no more than the rest, where left out."""
     currency: str = "USD"
     billable: bool = True
     key: str = ""
@@ -90,6 +93,12 @@ class ExpectSection(PolicySection):
     alerts: _Texts = None
     """Texts each of which stands in an alert."""
     downgrade: str | None = None
+    route: str | None = None
+    """The route that it takes; empty for none."""
+    targets: list[str] | None = None
+    """What is tried, in this order."""
+    changes: dict[str, list[str]] | None = None
+    """Target -> what it changes in the request."""
     retry_after: Annotated[int, Field(ge=0)] | None = None
     """Seconds."""
 
@@ -126,8 +135,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What is not as expected; empty for a case that holds."""
 
 
-def run_file(file: Path) -> list[Outcome]:
+def run_file(file: Path, places: Mapping[str, Place] | None = None) -> list[Outcome]:
     """Run the cases of one file.
+
+    Args:
+        file: Of cases.
+        places: Providers by name; one that is not among them is of the kind of its own name, and speaks everything.
 
     Raises:
         PolicyError: with every mistake of the file or of the policies that it is about.
@@ -149,7 +162,7 @@ def run_file(file: Path) -> list[Outcome]:
     files = [file.parent / name for name in cases.policies] or [own]
     policies = load_policies(files, rates=tuple(_rate(section) for section in cases.prices))
     return [
-        _run(policies, case, f"case {index + 1}", report.source, report.places["cases", index].line)
+        _run(policies, case, places or {}, f"case {index + 1}", report.source, report.places["cases", index].line)
         for index, case in enumerate(cases.cases)
     ]
 
@@ -194,12 +207,32 @@ def _rate(section: PriceSection) -> ModelRate:
     )
 
 
-def _run(policies: CompiledPolicies, case: CaseSection, number: str, source: str, line: int) -> Outcome:
+def _run(
+    policies: CompiledPolicies, case: CaseSection, places: Mapping[str, Place], number: str, source: str, line: int
+) -> Outcome:
     spent = {name: amount.whole for name, amount in case.spent.items()}
-    trial = attempt(Engine(policies), call_facts(case.call), _DEFAULT_NS if case.at is None else case.at, spent)
-    return Outcome(
-        source=source, line=line, name=case.name or number, differences=tuple(_differences(case.expect, trial))
-    )
+    now_ns = _DEFAULT_NS if case.at is None else case.at
+    engine, call = Engine(policies), call_facts(case.call)
+    trial = attempt(engine, call, now_ns, spent)
+    found = _differences(case.expect, trial)
+    if case.expect.route is not None or case.expect.targets is not None or case.expect.changes is not None:
+        body = None if case.call.body is None else case.call.body.encode()
+        found += route_differences(case.expect, try_route(engine, call, trial.decision, places, now_ns, body))
+    return Outcome(source=source, line=line, name=case.name or number, differences=tuple(found))
+
+
+def route_differences(expect: ExpectSection, trial: RouteTrial) -> list[str]:
+    """What of the route is not as expected."""
+    got: dict[str, Any] = {
+        "route": trial.route.name if trial.route else "",
+        "targets": [one.target.id for one in trial.targets],
+        "changes": {one.target.id: list(one.changes) for one in trial.targets if one.changes},
+    }
+    return [
+        f"{key}: expected {wanted}, got {found}"
+        for key, found in got.items()
+        if (wanted := getattr(expect, key)) is not None and wanted != found
+    ]
 
 
 def _differences(expect: ExpectSection, trial: Trial) -> list[str]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from policies.compiled import CompiledPolicies, ModelRate
 from policies.load import find_files, load_policies
 from policies.rates import Home, rates_of
+from policies.route_trial import Place
 from policies.routes_check import Known
 from proxy.prices.library import PriceLibrary
 from proxy.prices.load import load_book
@@ -53,6 +54,23 @@ def known_providers(settings: Settings) -> dict[str, Known]:
             dialects=dialects_of(find_provider(provider.kind)), keys=frozenset(one.name for one in provider.api_keys)
         )
         for provider in settings.providers
+    }
+
+
+def places_of(settings: Settings) -> dict[str, Place]:
+    """The configured providers by name, as the trial of a route knows them."""
+    return {
+        one.name: Place(kind=one.kind, dialects=dialects_of(find_provider(one.kind)), currency=home_of(one).currency)
+        for one in settings.providers
+    }
+
+
+def built_in_places() -> dict[str, Place]:
+    """The providers that are there without a configuration, by their built-in names."""
+    return {
+        name: Place(kind=kind.kind, dialects=dialects_of(kind))
+        for kind in PROVIDERS
+        for name in (kind.kind, *kind.base_urls)
     }
 
 

@@ -91,14 +91,16 @@ def run_cases(files: FilesArgument = None, config: ConfigOption = None) -> None:
     # Imported here: see proxy.cli.
     from policies.cases import run_file
     from proxy.config.problems import ConfigError
+    from proxy.governing import built_in_places
 
+    places = built_in_places()
     found = _case_files(files, config)
     if not found:
         fail("no cases found: they stand in files that end in .test.yaml, beside the policies")
     failed, count, mistakes = 0, 0, 0
     for file in found:
         try:
-            outcomes = run_file(file)
+            outcomes = run_file(file, places)
         except ConfigError as error:
             typer.echo(str(error), err=True)
             mistakes += 1

@@ -69,6 +69,7 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Repeatable.")] = None,
     at: WhenOption = None,
     spent: SpentOption = None,
+    body: Annotated[Path | None, typer.Option(metavar="FILE", help="The request, for what targets change.")] = None,
     files: PolicyOption = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
@@ -76,7 +77,13 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Try a call and print what became of it."""
     # Imported here: see proxy.cli.
+    from policies import route_trial
     from policies.cases import CallSection, call_facts
+    from policies.engine import Engine
+    from policies.explain import as_json, explain
+    from policies.route_trial import try_route
+    from policies.trial import attempt
+    from proxy.governing import places_of
 
     settings = load_settings_or_fail(config, data_dir)
     if call is not None:
@@ -99,29 +106,24 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
             tags=dict(_pair(one) for one in tag or []),
         )
         facts, now_ns = call_facts(section), _instant(at)
-    _try(
-        compiled_or_fail(settings, files, now_ns),
-        facts,
-        now_ns,
-        dict(_spent(one) for one in spent or []),
-        answer_format,
-    )
-
-
-def _try(
-    compiled: "CompiledPolicies", facts: "CallFacts", now_ns: int, spent: dict[str, int], answer_format: PageFormat
-) -> None:
-    # Imported here: see proxy.cli.
-    from policies.engine import Engine
-    from policies.explain import as_json, explain
-    from policies.trial import attempt
-
-    engine = Engine(compiled)
-    trial = attempt(engine, facts, now_ns, spent)
+    engine = Engine(compiled_or_fail(settings, files, now_ns))
+    trial = attempt(engine, facts, now_ns, dict(_spent(one) for one in spent or []))
+    request = None if body is None else _read(body)
+    ways = try_route(engine, facts, trial.decision, places_of(settings), now_ns, request)
     if answer_format is PageFormat.JSON:
-        typer.echo(json.dumps(as_json(engine, facts, trial, now_ns), indent=2))
-    else:
-        typer.echo(explain(engine, facts, trial, now_ns))
+        shown = as_json(engine, facts, trial, now_ns) | {"way": route_trial.as_json(ways)}
+        typer.echo(json.dumps(shown, indent=2))
+        return
+    typer.echo(explain(engine, facts, trial, now_ns))
+    if engine.policies.routing.routes or ways.downgrade:
+        typer.echo("\n".join(["", *route_trial.route_lines(ways)]))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        fail(f"{file} cannot be read: {(error.strerror or 'it cannot be opened').lower()}")
 
 
 def compiled_or_fail(settings: "Settings", files: list[Path] | None, now_ns: int) -> "CompiledPolicies":

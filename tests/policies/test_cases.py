@@ -6,6 +6,7 @@ import pytest
 
 from policies.cases import run_file
 from policies.load import TEST_SUFFIX, PolicyError
+from proxy.governing import built_in_places
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "policies"
 POLICY = "version: 1\nbudgets:\n  b: {limit: 5 USD, window: day, thresholds: [{at: 80%, do: [alert, header]}]}\n"
@@ -29,7 +30,7 @@ def run(tmp_path):
 def test_every_example_has_cases_and_they_hold(policy):
     if policy.name.endswith(TEST_SUFFIX):
         pytest.skip("holds cases")
-    outcomes = run_file(policy.with_name(policy.stem + TEST_SUFFIX))
+    outcomes = run_file(policy.with_name(policy.stem + TEST_SUFFIX), built_in_places())
 
     assert [(one.name, one.differences) for one in outcomes if one.differences] == []
     assert len(outcomes) >= 3
@@ -55,6 +56,9 @@ def test_a_case_that_holds_has_no_differences(run):
         ("0 USD", "alerts: b", "alerts: nothing has 'b'"),
         ("0 USD", "reasons: [hold, other]", "reasons: nothing has 'other'"),
         ("0 USD", "downgrade: m", "downgrade: expected m, got "),
+        ("0 USD", "route: r", "route: expected r, got "),
+        ("0 USD", "targets: [m]", "targets: expected ['m'], got []"),
+        ("0 USD", "changes: {m: [x]}", "changes: expected {'m': ['x']}, got {}"),
     ],
 )
 def test_what_is_not_as_expected_is_told(run, spent, expect, difference):
