@@ -26,12 +26,14 @@ from proxy.ids import new_call_id, new_span_id
 from proxy.place import Place, Places, dialect_of
 from proxy.replies import Reply, encode
 from proxy.request_head import RequestHead
+from proxy.routed import RoutedForwarder
 from proxy.settings import Settings
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
 
 if TYPE_CHECKING:
     from proxy.governor import Governor
+    from proxy.routing import Routes
 
 _PATH_LIMIT_BYTES = 2048
 _ABANDON_S = 1.0
@@ -91,6 +93,9 @@ class Handler:
         """Asked before a call is forwarded; None where there are no policies."""
         self.gate = Gate()
         """Who may call."""
+        self.routes: Routes | None = None
+        """Asked where a call may go; None where there are no routes."""
+        self.upstreams = upstreams
         self._places = Places(upstreams)
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
@@ -101,6 +106,7 @@ class Handler:
         )
         self._max_captured_bytes = settings.max_captured_bytes
         self._forwarder = Forwarder(journal, settings.max_captured_bytes)
+        self._routed = RoutedForwarder(upstreams, journal, settings.max_captured_bytes)
         self._drained: asyncio.Future[None] | None = None
 
     async def handle(self, request: ClientRequest) -> bool:
@@ -212,12 +218,15 @@ class Handler:
         key = call.provider_key
         call.billing = call.place.billing if key is None else key.billing
         body = await self._read(call, head)
+        journey = self.routes.journey(call) if self.routes is not None and body is not None else None
         if self.governor is not None:
-            admitted = await self.governor.admit(call, body)
+            admitted = await self.governor.admit(call, body, () if journey is None else journey.places)
             if isinstance(admitted, Reply):
                 raise Refused(admitted)
             call.permit = admitted
             body = admitted.body or body
+        if journey is not None and body is not None and self.routes is not None:
+            return await self._routed.forward(call, head, body, journey, self)
         if not self._journal.open_call(call.opened()) and self._journal.refusing:
             raise Refused(_JOURNAL_FULL)
         return await self._forwarder.forward(call, head, body)

@@ -4,15 +4,18 @@ The supervisor reads and compiles the YAML, and leaves the outcome in one file; 
 each time it is told to. A file that cannot be used changes nothing: the policies before it stay.
 """
 
+import os
+import socket
 from collections.abc import Callable
 
 import msgspec
 import structlog
 
-from policies.compiled import from_json
+from policies.compiled import CompiledPolicies, from_json
 from policies.demand import Ledger
 from policies.engine import Engine
 from policies.keys import KeyRing
+from policies.routes_compiled import NO_ROUTING
 from policies.settling import Settler
 from proxy.child import CannotServeError
 from proxy.gate import Gate
@@ -20,6 +23,7 @@ from proxy.governor import Governor
 from proxy.handler import Handler
 from proxy.policy_state import policies_file
 from proxy.providers import PROVIDERS
+from proxy.routing import Routes
 from proxy.settings import Settings
 
 _HOST_CURRENCIES = {host: code for provider in PROVIDERS for host, code in provider.currencies.items()}
@@ -61,6 +65,7 @@ class Policing:
         if governor is not None and governor.policies.hash == policies.hash:
             return
         self._handler.gate = Gate(KeyRing(policies.secrets, self._pepper, policies.key_mode), policies.keys)
+        self._route(policies)
         engine = Engine(policies)
         if governor is None and not _has_rules(engine):
             return
@@ -70,6 +75,15 @@ class Policing:
         else:
             governor.install(engine, settler)
         self._log.info("policies in force", generation=policies.generation, hash=policies.hash)
+
+    def _route(self, policies: CompiledPolicies) -> None:
+        """Put the routes in force; what is known of targets outlives that."""
+        routes = self._handler.routes
+        if routes is None:
+            if policies.routing == NO_ROUTING:
+                return
+            routes = self._handler.routes = Routes(self._handler.upstreams, f"{socket.gethostname()}-{os.getpid()}")
+        routes.install(policies.routing)
 
     async def close(self) -> None:
         """Give back what the ledger has lent; call it when no call is under way any more."""

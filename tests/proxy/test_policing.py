@@ -11,6 +11,8 @@ from proxy.settings import Listen, Settings, StoreSettings
 
 class Handler:
     governor = None
+    routes = None
+    upstreams = {}  # noqa: RUF012
 
 
 class Ledger:

@@ -1,0 +1,302 @@
+"""The walk of a routed call over the targets of its plan, until it has a good answer or nowhere else to go.
+
+Invariants kept here:
+- No second attempt after the first byte of an answer went to the app.
+- Every attempt is a row, with the outcome, the rule that gave it and its target, and counts for its target's health.
+- A further attempt stands in the journal before it begins: whatever becomes of the worker, it is on the books.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
+
+from policies.breaker import bearing
+from policies.outcome_facts import Outcome
+from policies.retrying import NextStep, Progress, limits, next_step, retry_after_ms
+from policies.routes_compiled import RouteTarget
+from proxy.aiming import Aim, aim_at
+from proxy.call import Call
+from proxy.core.errors import ErrorClass
+from proxy.core.record import AttemptRecord, OpenRecord
+from proxy.hop_holds import hold_again
+from proxy.replies import Reply, encode
+from proxy.request_head import RequestHead
+from proxy.routed_attempt import Ended, RoutedAttempt, Sender
+from proxy.routing import Journey
+from proxy.upstream.errors import UpstreamError
+from proxy.upstream.provider import Upstream
+
+if TYPE_CHECKING:
+    from proxy.gate import Gate
+    from proxy.governor import Governor
+    from proxy.routing import Routes
+
+_NS_PER_MS = 1_000_000
+_OF_THE_KEY: frozenset[ErrorClass] = frozenset({"auth", "billing", "quota_exhausted", "rate_limit"})
+"""What another key of the same provider may not meet."""
+_MOST_SHOWN_CHARS = 200
+
+
+class Journal(Protocol):
+    """Where attempts are noted before they begin."""
+
+    @property
+    def refusing(self) -> bool:
+        """Whether there is no room for calls, and they are to be refused therefore."""
+
+    def open_call(self, record: OpenRecord) -> bool:
+        """A call, or a further attempt of it, begins; False when that was not written."""
+
+    def lose(self, reason: str) -> None:
+        """Something was not recorded or not understood; counted by reason."""
+
+
+class House(Protocol):
+    """What a worker has in force, and what a walk asks of it; the handler is it."""
+
+    gate: "Gate"
+    governor: "Governor | None"
+    routes: "Routes | None"
+
+
+class RoutedForwarder:
+    """Sends routed calls; one for each worker.
+
+    Args:
+        upstreams: The configured providers by name.
+        journal: Where attempts are noted.
+        max_captured_bytes: Of an answer, for whoever reads it.
+    """
+
+    def __init__(self, upstreams: Mapping[str, Upstream], journal: Journal, max_captured_bytes: int) -> None:
+        self.upstreams = upstreams
+        self.journal = journal
+        self.max_captured_bytes = max_captured_bytes
+        self.loop = asyncio.get_running_loop()
+
+    async def forward(self, call: Call, head: RequestHead, body: bytes, journey: Journey, house: House) -> bool:
+        """Make the attempts of a call; returns whether the app's connection can carry another call."""
+        return await _Walk(self, call, head, body, journey, house).go()
+
+
+class _Walk:
+    """One call on its way over its targets."""
+
+    def __init__(
+        self,
+        owner: RoutedForwarder,
+        call: Call,
+        head: RequestHead,
+        body: bytes,
+        journey: Journey,
+        house: House,
+    ) -> None:
+        self._owner = owner
+        self._house = house
+        self._routes = journey.routes
+        self._sender = Sender(
+            loop=owner.loop,
+            losses=owner.journal,
+            classifier=journey.routes.classifier,
+            max_captured_bytes=owner.max_captured_bytes,
+        )
+        self._call = call
+        self._head = head
+        self._body = body
+        self._journey = journey
+        self._lent = house.gate.lends(call)
+        self._left = list(journey.plan.targets)
+        self._tries = 0
+        self._tries_here = 0
+        self._last: tuple[RoutedAttempt, Ended] | None = None
+
+    async def go(self) -> bool:
+        while self._left and not self._call.client_gone:
+            aim = self._aim(self._left[0])
+            if isinstance(aim, str):
+                self._say(f"skip={self._left[0].id}:{aim}")
+                self._leave()
+                continue
+            ended = await self._try(aim)
+            if ended is None:
+                break
+            step = self._step(aim, ended)
+            if step.where == "nowhere":
+                if step.reason not in {"good", "not_allowed"}:
+                    self._say(f"stop={step.reason}")
+                break
+            if step.where == "next":
+                self._leave()
+            elif step.wait_ms:
+                await self._pause(step.wait_ms)
+        return self._finish()
+
+    def _say(self, what: str) -> None:
+        self._call.reasons.append(f"route:{self._journey.route.name}:{what}"[:_MOST_SHOWN_CHARS])
+
+    def _leave(self) -> None:
+        self._left.pop(0)
+        self._tries_here = 0
+
+    def _aim(self, target: RouteTarget) -> Aim | str:
+        now_s = self._sender.loop.time()
+        return aim_at(target, self._call, self._body, self._owner.upstreams, lent=self._lent, now_s=now_s)
+
+    async def _try(self, aim: Aim) -> Ended | None:
+        """One attempt, with its row and what its target learns of it; None where it may not begin."""
+        call, routes = self._call, self._routes
+        state = routes.state(aim.target, self._journey.route)
+        if not self._tries_here:
+            state.budget.note_call()
+        asks_usage = True
+        while True:
+            attempt = RoutedAttempt(
+                self._sender,
+                call,
+                self._head,
+                aim,
+                self._journey.route,
+                limits(self._journey.route.retry, self._elapsed_ms()),
+                head_lines=self._head_lines(aim),
+                asks_usage=asks_usage,
+            )
+            if why := await self._book(attempt.begun()):
+                self._say(f"stop={why}")
+                return None
+            probe = state.health.begin(routes.clock())
+            ended = await attempt.run()
+            call.attempts.append(ended.record)
+            self._last = attempt, ended
+            now_ns = routes.clock()
+            wait_ms = retry_after_ms(ended.headers, now_ns)
+            state.health.end(bearing(ended.outcome), now_ns, probe=probe, retry_after_ms=wait_ms)
+            self._learn_of_key(aim, ended, wait_ms)
+            if not attempt.refused_usage:
+                break
+            aim.upstream.learn_refusal(aim.path, aim.model)
+            self._owner.journal.lose("usage_option_refused")
+            asks_usage = False
+        self._tries += 1
+        self._tries_here += 1
+        return ended
+
+    async def _book(self, running: AttemptRecord) -> str:
+        """Hold what an attempt may cost and note that it begins; why it may not, or empty."""
+        call, last = self._call, self._last
+        may_be_billed = last is not None and last[1].outcome.billed is not False
+        if may_be_billed and not await hold_again(self._house.governor, call):
+            return "budget"
+        journal = self._owner.journal
+        written = journal.open_call(replace(call.opened(), ended=tuple(call.attempts), running=running))
+        return "" if written or not journal.refusing else "journal_full"
+
+    def _learn_of_key(self, aim: Aim, ended: Ended, wait_ms: int | None) -> None:
+        if aim.key is None or ended.outcome.outcome == "ok":
+            return
+        wait_s = None if wait_ms is None else wait_ms / 1000
+        aim.upstream.keys.learn(aim.key, ended.outcome.outcome, self._sender.loop.time(), wait_s)
+
+    def _step(self, aim: Aim, ended: Ended) -> NextStep:
+        route, routes = self._journey.route, self._routes
+        if ended.committed or self._call.client_gone:
+            return NextStep(where="nowhere", reason="good" if ended.outcome.outcome == "ok" else "not_allowed")
+        if self._has_other_key(aim, ended.outcome) and self._tries < route.retry.tries_most:
+            return NextStep(where="same")
+        budget = routes.state(aim.target, route).budget
+        budget.refill(time.monotonic_ns())
+        progress = Progress(
+            tries=self._tries,
+            tries_here=self._tries_here,
+            targets_left=len(self._left) - 1,
+            elapsed_ms=self._elapsed_ms(),
+            retry_after_ms=retry_after_ms(ended.headers, routes.clock()),
+        )
+        return next_step(ended.outcome, route.retry, progress, random.random(), budget)  # noqa: S311 - jitter, no secret
+
+    def _has_other_key(self, aim: Aim, outcome: Outcome) -> bool:
+        """Whether the provider has a key left that may do where this one did not."""
+        keys = aim.upstream.keys
+        if aim.key is None or aim.target.key or outcome.outcome not in _OF_THE_KEY or not keys.several:
+            return False
+        return len(keys.aside(self._sender.loop.time())) < len(keys.all)
+
+    async def _pause(self, wait_ms: int) -> None:
+        """Wait before another try; an app that leaves is not waited for."""
+        left = self._call.waits = self._sender.loop.create_future()
+        try:
+            await asyncio.wait({left}, timeout=wait_ms / 1000)
+        finally:
+            self._call.waits = None
+
+    def _elapsed_ms(self) -> int:
+        return (time.monotonic_ns() - self._call.started_ns) // _NS_PER_MS
+
+    def _head_lines(self, aim: Aim) -> bytes:
+        changes = ",".join(aim.changes)
+        lines = f"x-taximeter-target: {aim.target.id}\r\nx-taximeter-attempts: {len(self._call.attempts) + 1}\r\n" + (
+            f"x-taximeter-changes: {changes}\r\n" if changes else ""
+        )
+        return self._call.head_lines + lines.encode("latin-1", "replace")
+
+    def _finish(self) -> bool:
+        """Give the app what the last attempt brought; returns whether its connection can go on."""
+        call, client = self._call, self._call.request.client
+        if self._last is None:
+            return False if call.client_gone else self._no_target()
+        attempt, ended = self._last
+        exchange = attempt.exchange
+        attempt.exchange = call.exchange = None  # likewise as in `proxy.forward`: it calls back into the attempt
+        if exchange is not None and exchange.head is not None:
+            whole = exchange.complete and not (exchange.holding and ended.outcome.word == "broken")
+            if exchange.is_committed or whole:
+                call.status = exchange.head.status
+                exchange.let_go()
+                if ended.error is not None or exchange.cut_short:
+                    client.break_off(reset=exchange.ends_with_connection)
+                    return False
+                return exchange.keeps_client
+            exchange.discard()
+        if call.client_gone:
+            return False
+        error = ended.record.error
+        message = (error.message if error is not None else "") or "there was no answer"
+        reply = _reply(ended.error, ended.record.provider, message)
+        return self._answer(reply, ended.record.target)
+
+    def _no_target(self) -> bool:
+        """Nothing could be sent anywhere."""
+        why = ", ".join(reason for reason in self._call.reasons if reason.startswith("route:"))
+        reply = Reply(
+            status=503,
+            code="no_target",
+            message=f"route {self._journey.route.name} has no target that can take this call ({why})",
+        )
+        self._call.refused, self._call.refusal_class = reply.code, "overloaded"
+        return self._answer(reply, "")
+
+    def _answer(self, reply: Reply, target: str) -> bool:
+        call = self._call
+        call.status = reply.status
+        keep = call.request.body.is_eof() and call.request.head.keeps
+        told = [*reply.headers, ("x-taximeter-attempts", str(len(call.attempts)))]
+        if target:
+            told.append(("x-taximeter-target", target))
+        worded = Reply(status=reply.status, code=reply.code, message=reply.message, headers=tuple(told))
+        call.request.client.send(
+            encode(worded, call.route.error_dialect, call.call_id, close=not keep, body_wanted=call.method != "HEAD")
+        )
+        return keep
+
+
+def _reply(error: UpstreamError | None, provider: str, message: str) -> Reply:
+    """What the app is told where no answer of a provider can be passed on."""
+    if error is not None and error.phase == "shutdown":
+        return Reply(status=503, code="shutting_down", message="shut down before the provider had answered")
+    timed_out = error is not None and error.timed_out
+    malformed = error is None or error.phase in {"head", "answer"}
+    code = "upstream_timeout" if timed_out else "upstream_malformed" if malformed else "upstream_unreachable"
+    return Reply(status=504 if timed_out else 502, code=code, message=f"provider {provider}: {message}")

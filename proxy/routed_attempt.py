@@ -1,0 +1,386 @@
+"""One try of a routed call at one target: sent, held back, judged by everything that came, and written down.
+
+The walk over the targets is `proxy.routed`; an attempt knows nothing of those after it.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from policies.answer_text import answer_text, asks_for_json
+from policies.outcome_facts import Outcome, Seen, Trouble
+from policies.outcomes import Classifier
+from policies.retrying import Limits
+from policies.routes_compiled import Route
+from proxy.aiming import Aim, start_at
+from proxy.call import Call, attempt_record
+from proxy.core.coding import Decoder, can_code
+from proxy.core.facts import AnswerHead, ResponseFacts
+from proxy.core.record import AttemptRecord
+from proxy.core.usage_request import ask_for_usage
+from proxy.editing import Editor, UsageEditor
+from proxy.held_exchange import Bounds, HeldExchange, Untouched
+from proxy.ids import new_span_id
+from proxy.observer import Observer
+from proxy.request_head import RequestHead
+from proxy.routed_row import had_answer, header_values, last_event, without_keys
+from proxy.upstream.errors import UpstreamError
+from proxy.upstream.framing import ResponseHead
+
+if TYPE_CHECKING:
+    from proxy.upstream.connection import Connection
+
+WHOLE_BYTES = 1024 * 1024
+"""A whole answer that is larger goes out before its end is seen; nearly all are a hundredth of that."""
+_STALE_LIMIT_S = 1.0
+_RESENT = "resent_on_fresh_connection"
+_EVENTS = "text/event-stream"
+_USAGE_REFUSALS = frozenset({400, 422})
+_USAGE_WORDS = ("stream_options", "include_usage")
+_RETRY_HEADERS = frozenset({"retry-after", "retry-after-ms"})
+
+
+class Losses(Protocol):
+    """Counts what was not recorded or not understood."""
+
+    def lose(self, reason: str) -> None:
+        """One more loss for this reason."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt."""
+
+    outcome: Outcome
+    record: AttemptRecord
+    error: UpstreamError | None
+    committed: bool
+    """Whether the app has got any of its answer."""
+    headers: dict[str, str]
+    """Those of the answer that somebody may look at, by names in lower case."""
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """What all attempts of a worker share."""
+
+    loop: asyncio.AbstractEventLoop
+    losses: Losses
+    classifier: Classifier
+    max_captured_bytes: int
+
+
+class RoutedAttempt:
+    """One try at one target."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        call: Call,
+        head: RequestHead,
+        aim: Aim,
+        route: Route,
+        limits: Limits,
+        *,
+        head_lines: bytes,
+        asks_usage: bool = True,
+    ) -> None:
+        self._sender = sender
+        self._call = call
+        self._aim = aim
+        self._route = route
+        self._limits = limits
+        self._head_lines = head_lines
+        self._started_at_ns = time.time_ns()
+        self._started_ns = time.monotonic_ns()
+        self._connect_ns: int | None = None
+        self._error: UpstreamError | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self.span_id = new_span_id()
+        self.exchange: HeldExchange | None = None
+        self.changes = [*(call.permit.changes if call.permit is not None else ()), *aim.changes]
+        if aim.upstream.keys.several and aim.key is not None:
+            self.changes.append(f"provider_key={aim.key.name}")
+        asked = self._with_usage() if asks_usage else None
+        self._asked_usage = asked is not None
+        if asked is not None:
+            self.changes.append("usage_requested")
+        self._data = self._request(head, aim.body if asked is None else asked)
+
+    @property
+    def refused_usage(self) -> bool:
+        """Whether the provider refused the usage option that only we asked for; then it is to be sent without."""
+        exchange = self.exchange
+        if not self._asked_usage or exchange is None or exchange.head is None or not exchange.holding:
+            return False
+        if exchange.head.status not in _USAGE_REFUSALS or exchange.observer is None or self._call.client_gone:
+            return False
+        error = exchange.observer.finish(clean=exchange.complete).error
+        return error is not None and any(word in (error.message or "") for word in _USAGE_WORDS)
+
+    def begun(self) -> AttemptRecord:
+        """The row as far as it is known before anything is sent."""
+        aim = self._aim
+        return AttemptRecord(
+            attempt=len(self._call.attempts) + 1,
+            span_id=self.span_id,
+            started_at_ns=self._started_at_ns,
+            duration_ns=0,
+            provider=aim.upstream.settings.name,
+            kind=aim.upstream.kind.kind,
+            host=aim.upstream.origin.host,
+            dialect=self._call.dialect_name,
+            model=aim.model,
+            billing=self._billing,
+            changes=tuple(self.changes),
+            target=aim.target.id,
+        )
+
+    async def run(self) -> Ended:
+        """Send, and wait until the answer is over or its limits are."""
+        pool = self._aim.upstream.pool
+        connection = pool.take_idle()
+        try:
+            while True:
+                try:
+                    if connection is None:
+                        connection = await self._connect()
+                except UpstreamError as error:
+                    self._error = error
+                    break
+                if self._call.client_gone:
+                    pool.give_back(connection)
+                    break
+                exchange = await self._exchange_over(connection)
+                if not self._was_stale(exchange, connection):
+                    self._error = exchange.error if isinstance(exchange.error, UpstreamError) else None
+                    break
+                self.changes.append(_RESENT)
+                connection = None
+        finally:
+            for timer in self._timers:
+                timer.cancel()
+        return self._end()
+
+    def cancel(self, why: str) -> None:
+        """End it: another attempt has won."""
+        if self.exchange is not None:
+            self.exchange.abandon(UpstreamError(why, phase="shutdown"))
+
+    @property
+    def _billing(self) -> str:
+        return self._aim.key.billing if self._aim.key is not None else self._call.billing
+
+    async def _connect(self) -> "Connection":
+        began_ns = time.monotonic_ns()
+        pool, limit_ms = self._aim.upstream.pool, self._limits.connect_ms
+        try:
+            async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000):
+                connection = await pool.acquire(fresh=_RESENT in self.changes)
+        except TimeoutError as error:
+            message = f"no connection to {pool.origin.host} within {limit_ms} ms"
+            raise UpstreamError(message, phase="connect", timed_out=True) from error
+        self._connect_ns = time.monotonic_ns() - began_ns
+        return connection
+
+    async def _exchange_over(self, connection: "Connection") -> HeldExchange:
+        call, request, settings = self._call, self._call.request, self._aim.upstream.settings
+        exchange = HeldExchange(
+            request.client,
+            self._sender.loop,
+            http10=request.head.http10,
+            keep_client=request.head.keeps,
+            extra_head=self._head_lines,
+            watch=self._watch,
+            relays_continue=False,
+            upgrades=False,
+            holds=self._holds,
+        )
+        route, classifier = self._route, self._sender.classifier
+        bounds = Bounds(stream_bytes=route.hold_head_bytes, stream_s=route.hold_head_ms / 1000, whole_bytes=WHOLE_BYTES)
+        reads = classifier.reads_bodies or classifier.reads_answer_text or call.route.dialect is None
+        exchange.hold_within(bounds, self._error_event, captures_bytes=self._sender.max_captured_bytes if reads else 0)
+        self.exchange = call.exchange = exchange
+        limits = self._limits
+        first_byte_s = _least(settings.first_byte_timeout_s, limits.first_byte_ms)
+        idle_s = _least(settings.idle_timeout_s, limits.idle_ms)
+        self._limit(limits.first_byte_ms, exchange, "first_byte")
+        self._limit(limits.first_content_ms, exchange, "first_content")
+        self._limit(limits.attempt_ms, exchange, "attempt")
+        exchange.start(connection, call.method, self._data, first_byte_s, idle_s)
+        await exchange.done
+        exchange.release(self._aim.upstream.pool.give_back)
+        return exchange
+
+    def _limit(self, limit_ms: int | None, exchange: HeldExchange, what: str) -> None:
+        """End the exchange when one of the route's limits, counted from the attempt's start, has run out."""
+        if limit_ms is None:
+            return
+        left_s = limit_ms / 1000 - (time.monotonic_ns() - self._started_ns) / 1e9
+
+        def over() -> None:
+            if exchange.ended or (what == "first_byte" and exchange.head is not None):
+                return
+            if what == "first_content" and (exchange.first_content_ns or exchange.is_committed):
+                return
+            phase = "first_byte" if exchange.head is None else "idle" if what == "first_content" else "answer"
+            words = what.replace("_", " ")
+            message = f"the {words} limit of {limit_ms} ms ran out"
+            exchange.abandon(UpstreamError(message, phase=phase, timed_out=True))  # type: ignore[arg-type]
+
+        self._timers.append(self._sender.loop.call_later(max(0.0, left_s), over))
+
+    def _was_stale(self, exchange: HeldExchange, connection: "Connection") -> bool:
+        """Whether a kept connection had been closed before the request came: then it was never worked on."""
+        return (
+            exchange.broken_off
+            and exchange.head is None
+            and connection.served > 0
+            and not connection.got_bytes
+            and not self._call.client_gone
+            and self._sender.loop.time() - exchange.started_s < _STALE_LIMIT_S
+        )
+
+    def _holds(self, head: ResponseHead) -> bool:
+        return self._route.hold_head or not 200 <= head.status < 300
+
+    def _watch(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
+        answer = AnswerHead(status=head.status, content_type=head.content_type, content_encoding=head.content_encoding)
+        sender = self._sender
+        observer = Observer(self._call.route.dialect, answer, sender.max_captured_bytes, sender.losses.lose)
+        return observer, self._editor(head)
+
+    def _editor(self, head: ResponseHead) -> Editor | None:
+        if head.content_type != _EVENTS or head.framing == "none":
+            return None
+        if not self._asked_usage or head.status >= 300:
+            return Untouched()
+        if not can_code(head.content_encoding):
+            self.changes.append("usage_left_in")
+            return Untouched()
+        return UsageEditor(head.content_encoding, keeps_null_usage=self._aim.upstream.kind.keeps_null_usage)
+
+    def _error_event(self, message: str) -> bytes:
+        dialect = self._call.route.error_dialect
+        body = dialect.error_body(502, "stream_broken", f"Taximeter: {message}", self._call.call_id)
+        name = b"event: error\n" if dialect.name in {"anthropic.messages", "openai.responses"} else b""
+        return b"%bdata: %b\n\n" % (name, body)
+
+    def _with_usage(self) -> bytes | None:
+        call, aim = self._call, self._aim
+        facts = call.facts
+        if not facts.streaming or facts.include_usage or call.place.shared.content_encoding:
+            return None
+        query = str(aim.query[1:], "latin-1")
+        return ask_for_usage(aim.body, facts) if aim.upstream.asks_usage(aim.path, query, aim.model) else None
+
+    def _request(self, head: RequestHead, body: bytes) -> bytes:
+        call, aim = self._call, self._aim
+        span_id = self.span_id if aim.upstream.settings.traceparent else None
+        return b"".join(
+            (
+                start_at(call, aim),
+                head.trace_lines(call.trace, span_id),
+                b"Content-Length: %d\r\n\r\n" % len(body) if body or head.declared_length is not None else b"\r\n",
+                body,
+            )
+        )
+
+    def _end(self) -> Ended:
+        call, aim, exchange = self._call, self._aim, self.exchange
+        facts = self._facts(exchange)
+        committed = exchange is not None and exchange.is_committed
+        names = self._sender.classifier.headers | _RETRY_HEADERS
+        head = exchange.head if exchange is not None else None
+        headers = header_values(head.raw, names) if head is not None else {}
+        kind = aim.upstream.kind
+        seen = self._seen(exchange, facts, headers, committed=committed)
+        outcome = self._sender.classifier.classify(seen, kind.kind, kind.judge)
+        row = attempt_record(
+            call,
+            exchange,
+            facts,
+            self._error,
+            span_id=self.span_id,
+            started_at_ns=self._started_at_ns,
+            started_ns=self._started_ns,
+            connect_ns=self._connect_ns,
+            changes=tuple(self.changes),
+            request_bytes=call.request_bytes,
+        )
+        error = outcome.error
+        row = msgspec.structs.replace(
+            row,
+            provider=aim.upstream.settings.name,
+            kind=kind.kind,
+            host=aim.upstream.origin.host,
+            model=row.model if facts.model else aim.model[:512],
+            outcome=outcome.word,
+            error=without_keys(error, call, aim.upstream) if error is not None and error.message else error,
+            billing=self._billing,
+            rule=outcome.rule,
+            target=aim.target.id,
+        )
+        return Ended(outcome=outcome, record=row, error=self._error, committed=committed, headers=headers)
+
+    def _facts(self, exchange: HeldExchange | None) -> ResponseFacts:
+        if exchange is None or exchange.observer is None:
+            return ResponseFacts()
+        facts = exchange.observer.finish(clean=exchange.complete)
+        amend = self._aim.upstream.kind.amend
+        if amend is None:
+            return facts
+        try:
+            return amend(self._call.facts, facts)
+        except Exception:  # noqa: BLE001 - a bug in a provider's rule must not cost the record; it is counted instead
+            self._sender.losses.lose("amend_failed")
+            return facts
+
+    def _seen(
+        self, exchange: HeldExchange | None, facts: ResponseFacts, headers: dict[str, str], *, committed: bool
+    ) -> Seen:
+        call, error, classifier = self._call, self._error, self._sender.classifier
+        now_ns = time.monotonic_ns()
+        captured = self._captured(exchange)
+        streamed = exchange is not None and exchange.head is not None and exchange.head.content_type == _EVENTS
+        text = answer_text(captured, call.dialect_name) if classifier.reads_answer_text else None
+        head = exchange.head if exchange is not None else None
+        trouble = None
+        if error is not None:
+            trouble = Trouble(phase=error.phase, timed_out=error.timed_out, message=str(error))
+        return Seen(
+            provider=self._aim.upstream.settings.name,
+            model=self._aim.model,
+            dialect=call.dialect_name,
+            status=head.status if head is not None else 0,
+            headers=headers,
+            facts=facts,
+            body=last_event(captured) if streamed else captured,
+            answer_text=text,
+            saw_content=exchange.observer.saw_content if exchange is not None and exchange.observer else None,
+            content_sent=committed,
+            trouble=trouble,
+            client_left=call.client_gone and not had_answer(exchange, facts),
+            stream_asked=call.streaming,
+            schema_asked=classifier.reads_answer_text and asks_for_json(self._aim.body),
+            first_byte_ns=_since(self._started_ns, exchange.first_byte_ns if exchange is not None else 0),
+            first_content_ns=_since(self._started_ns, exchange.first_content_ns if exchange is not None else 0),
+            duration_ns=now_ns - self._started_ns,
+        )
+
+    def _captured(self, exchange: HeldExchange | None) -> bytes:
+        if exchange is None or exchange.head is None:
+            return b""
+        data, coding = exchange.captured, exchange.head.content_encoding
+        if not data or not coding:
+            return data
+        decoder = Decoder(coding, self._sender.max_captured_bytes)
+        return decoder.feed(data) + decoder.finish()
+
+
+def _least(one_s: float, other_ms: int | None) -> float:
+    return one_s if other_ms is None else min(one_s, other_ms / 1000)
+
+
+def _since(started_ns: int, at_ns: int) -> int | None:
+    return at_ns - started_ns if at_ns else None

@@ -1,0 +1,117 @@
+"""What a worker knows of the routes: which there are, how their targets are, and what retries they may still get.
+
+Rebuilt when the policies change; what is known of a target stays where the target and its rule are the same.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from policies.facts import CallFacts
+from policies.health import Health, Look
+from policies.outcomes import Classifier
+from policies.plan import Plan, Router, plan_for
+from policies.retrying import RetryBudget
+from policies.routes_compiled import NO_ROUTING, BreakerRule, RetryRule, Route, RouteTarget, Routing
+from proxy.call import Call
+from proxy.upstream.provider import Upstream
+
+
+class TargetState(msgspec.Struct, frozen=True):
+    """What a worker knows of one target."""
+
+    health: Health
+    budget: RetryBudget
+    rules: tuple[BreakerRule, RetryRule]
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one call may go."""
+
+    routes: "Routes"
+    route: Route
+    plan: Plan
+
+    @property
+    def places(self) -> tuple[tuple[str, str | None], ...]:
+        """Provider and model of each target, for whoever reckons what the call may cost."""
+        return tuple((target.provider, target.model) for target in self.plan.targets)
+
+
+class Routes:
+    """The routes of one worker.
+
+    Args:
+        upstreams: The configured providers by name.
+        worker: A name that no other worker has.
+        clock: Unix time in nanoseconds.
+    """
+
+    def __init__(
+        self, upstreams: Mapping[str, Upstream], worker: str = "", *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.upstreams = upstreams
+        self.clock = clock
+        self.targets: dict[str, TargetState] = {}
+        self.classifier = Classifier()
+        self._worker = worker
+        self._router = Router()
+        self.routing = NO_ROUTING
+
+    def install(self, routing: Routing) -> None:
+        """Take new routes; calls under way go on by the ones that they began with."""
+        self.routing = routing
+        self._router = Router(routing.routes)
+        self.classifier = Classifier(routing.outcomes)
+        kept: dict[str, TargetState] = {}
+        for route in routing.routes:
+            rules = (route.breaker, route.retry)
+            for target in route.targets:
+                if target.id in kept:
+                    continue  # it stands in several routes: the first one's rules count
+                known = self.targets.get(target.id)
+                if known is None or known.rules != rules:
+                    known = TargetState(
+                        Health(route.breaker, self._worker), RetryBudget(route.retry, time.monotonic_ns()), rules
+                    )
+                kept[target.id] = known
+        self.targets = kept
+
+    def journey(self, call: Call) -> Journey | None:
+        """The route of a call and its targets in their order; None where no route is for it.
+
+        Routes are for calls that a dialect reads: of any other nobody could say whether its answer is good, nor where
+        another provider takes it.
+        """
+        if call.route.dialect is None:
+            return None
+        upstream = call.upstream
+        facts = CallFacts(
+            provider=upstream.settings.name,
+            operation=call.operation,
+            request=call.facts,
+            caller=call.caller,
+            key=call.key,
+            dialect=call.dialect_name,
+            currency=upstream.currency,
+            billable=call.route.billable,
+        )
+        now_ns = self.clock()
+        route = self._router.find(facts, now_ns)
+        if route is None:
+            return None
+
+        def look(target: RouteTarget) -> Look:
+            return self.state(target, route).health.look(now_ns)
+
+        return Journey(routes=self, route=route, plan=plan_for(route, facts, call.call_id, look))
+
+    def state(self, target: RouteTarget, route: Route) -> TargetState:
+        """What is known of a target; of one that is in force no more nothing is, and nobody learns of it."""
+        known = self.targets.get(target.id)
+        if known is None:
+            return TargetState(
+                Health(route.breaker), RetryBudget(route.retry, time.monotonic_ns()), (route.breaker, route.retry)
+            )
+        return known
