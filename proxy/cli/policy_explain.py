@@ -17,6 +17,7 @@ from proxy.cli.command import (
     load_settings_or_fail,
     running_settings_or_fail,
 )
+from proxy.cli.policy_keys import as_called_by, with_made_keys
 
 if TYPE_CHECKING:
     from policies.compiled import CompiledPolicies
@@ -106,7 +107,10 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
             tags=dict(_pair(one) for one in tag or []),
         )
         facts, now_ns = call_facts(section), _instant(at)
-    engine = Engine(compiled_or_fail(settings, files, now_ns))
+    compiled = with_made_keys(settings, compiled_or_fail(settings, files, now_ns))
+    if call is None:  # a stored call has the caller that its key stood for
+        facts = as_called_by(compiled, facts)
+    engine = Engine(compiled)
     trial = attempt(engine, facts, now_ns, dict(_spent(one) for one in spent or []))
     request = None if body is None else _read(body)
     ways = try_route(engine, facts, trial.decision, places_of(settings), now_ns, request)
