@@ -63,3 +63,31 @@ def test_a_question_that_cannot_be_asked_ends_with_1(run, arguments, says):
 
     assert result.exit_code == 1
     assert says in result.output
+
+
+ROUTE = "version: 1\nroutes:\n  chat: {targets: [minimax/MiniMax-M3, openai/gpt-5]}\n"
+
+
+def test_the_way_of_a_call_is_explained(run, tmp_path):
+    (tmp_path / "routes.yaml").write_text(ROUTE)
+    (tmp_path / "body.json").write_text('{"model": "MiniMax-M3", "messages": [], "reasoning_split": true}')
+
+    told = run("explain", *CALL, "-p", "routes.yaml").output
+    way = json.loads(run("explain", *CALL, "-p", "routes.yaml", "--body", "body.json", "--format", "json").output)[
+        "way"
+    ]
+
+    assert "Its way: route chat" in told
+    assert [one["target"] for one in way["targets"]] == ["minimax/MiniMax-M3", "openai/gpt-5"]
+    assert "model_replaced" in way["targets"][1]["changes"]
+
+
+def test_a_request_that_cannot_be_read_ends_the_command(run):
+    result = run("explain", *CALL, "--body", "none.json")
+
+    assert result.exit_code != 0
+    assert "none.json cannot be read" in result.output
+
+
+def test_policies_without_routes_say_nothing_of_ways(run):
+    assert "Its way" not in run("explain", *CALL).output
