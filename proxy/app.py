@@ -75,14 +75,17 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
 async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     from exporters.clickhouse.health import run_health
     from exporters.ledger.sink import LedgerSink
+    from exporters.live.sink import LiveSink
     from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.recorder import run_recorder
     from exporters.recorder.status import RecorderStatus
     from exporters.sinks import make_sinks
     from exporters.upkeep import run_upkeep
     from proxy.admin.app import admin_app, serve_admin
+    from proxy.admin.live import Live
     from proxy.admin.looks import Looks
     from proxy.app_alerts import alert_sinks
+    from proxy.app_console import console_of
     from proxy.app_ledger import books_of
     from proxy.app_metrics import Levels, machine_source, metrics_source
     from proxy.app_status import checked, journal_as_told, ledger_check, told_status
@@ -103,7 +106,9 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     )
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
     metrics = metrics_source(known, prometheus, looks, levels)
-    app = admin_app(looks.now, metrics=metrics, hosts=settings.admin_hosts)
+    live = Live(asyncio.get_running_loop())
+    console = console_of(settings, pricer, books_of(settings), live)
+    app = admin_app(looks.now, metrics=metrics, hosts=settings.admin_hosts, console=console)
 
     async def tell_ready() -> None:
         await recording.wait()
@@ -130,7 +135,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
             gc.freeze()
             gc.set_threshold(*_RECORDER_GC_THRESHOLDS)
             sinks: list[Sink] = [*make_sinks(settings), LedgerSink(books_of(settings, durable=True)), prometheus]
-            sinks += alert_sinks(settings, known, books_of(settings), levels.drift)
+            sinks += [*alert_sinks(settings, known, books_of(settings), levels.drift), LiveSink(live)]
             await run_recorder(settings, pricer, sinks, stop=stop, status=known, on_ready=recording.set)
         finally:
             over.set()

@@ -289,6 +289,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config_file: str | None = None
     admin_hosts: tuple[str, ...] = ()
     """Host names, besides `localhost` and IP addresses, under which the admin port answers."""
+    admin_token: str = ""
+    """What opens the console; empty: nothing does from other machines, and nothing is needed on loopback."""
     key_mode: Literal["passthrough", "virtual", "both"] = "both"
     """Which keys apps may send: their own provider keys, virtual ones, or either."""
     key_pepper: str = ""

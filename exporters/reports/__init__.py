@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from exporters.reports import calls, costs, providers
+from exporters.reports import calls, costs, course, providers
 from exporters.reports.providers import ListPrices
 from exporters.reports.question import Query, Question
 from exporters.reports.report import Report
@@ -29,5 +29,6 @@ REPORTS: tuple[ReportKind, ...] = (
     ReportKind("costs", costs.query, costs.build),
     ReportKind("calls", calls.query, calls.build, rolled=False),
     ReportKind("providers", providers.query, providers.build),
+    ReportKind("course", course.query, course.build),
 )
 """Every report, in the order of the command line's help."""

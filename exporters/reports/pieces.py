@@ -112,9 +112,18 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 def cut(question: Question) -> tuple[Piece, ...]:
     """The pieces of a question's period, the coarsest first: together all of it, and nothing twice."""
+    return _cut(question, (DAYS, MINUTES))
+
+
+def cut_fine(question: Question) -> tuple[Piece, ...]:
+    """The same without whole days, for what is looked at by the minute."""
+    return _cut(question, (MINUTES,))
+
+
+def _cut(question: Question, levels: tuple[Level, ...]) -> tuple[Piece, ...]:
     rest, kept_out = _rolled_part(question)
     pieces = []
-    for level in (DAYS, MINUTES):
+    for level in levels:
         if _has(level, question):
             taken, rest = _whole(rest, level.step_ns)
             if taken:

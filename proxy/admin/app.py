@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from html import escape
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from proxy.admin.access import Door, add_login, guard
+from proxy.admin.api import Source, add_api
 from proxy.admin.hosts import host_check
+from proxy.admin.live import Live
+from proxy.admin.static import add_console, assets
 from proxy.admin.status import Status
 from proxy.settings import Listen
 
@@ -18,10 +21,24 @@ MetricsSource = Callable[[str], Awaitable[tuple[bytes, str]]]
 """`metrics(accept)`: body and content type for an `Accept` header."""
 
 _GRACE_S = 2.0
+_LOGIN = "/api/login"
+_FREE = frozenset({_LOGIN, "/api/logout"})
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True):
+    """What the console page needs."""
+
+    source: Source
+    live: Live
+    door: Door
 
 
 def admin_app(
-    status: StatusSource, *, metrics: MetricsSource | None = None, hosts: tuple[str, ...] = ()
+    status: StatusSource,
+    *,
+    metrics: MetricsSource | None = None,
+    hosts: tuple[str, ...] = (),
+    console: Console | None = None,
 ) -> web.Application:
     """The app.
 
@@ -29,12 +46,19 @@ def admin_app(
         status: Asked for every request that needs it.
         metrics: What `/metrics` answers; without it there is no such page.
         hosts: Names that it answers under.
+        console: What is behind the page; without it there is neither the page nor its API.
     """
-    app = web.Application(middlewares=[host_check(hosts)])
+    checks = [host_check(hosts)]
+    if console is not None:
+        checks.append(guard(console.door, under="/api/", free=_FREE))
+    app = web.Application(middlewares=checks)
     pages = _Pages(status)
     if metrics is not None:
         app.router.add_get("/metrics", _metrics_page(metrics))
-    app.router.add_get("/", pages.index)
+    if console is not None:
+        add_console(app, assets())
+        add_login(app, console.door, _LOGIN)
+        add_api(app, console.source, status, console.live)
     app.router.add_get("/healthz", pages.healthz)
     app.router.add_get("/readyz", pages.readyz)
     app.router.add_get("/status", pages.status)
@@ -81,10 +105,6 @@ class _Pages:
         """Everything that `taximeter doctor` shows."""
         return _json(await self._status())
 
-    async def index(self, _: web.Request) -> web.Response:
-        """A page for people who came to look."""
-        return web.Response(text=_page(await self._status()), content_type="text/html", headers=_PAGE_HEADERS)
-
 
 def not_ready(status: Status) -> list[str]:
     """Why the Taximeter as a whole cannot do its work just now; empty when it can."""
@@ -92,32 +112,6 @@ def not_ready(status: Status) -> list[str]:
     if not status.store.reachable:
         reasons.append(f"the store cannot be reached: {status.store.error}")
     return reasons
-
-
-_PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-_STYLE = "body{font:16px/1.5 system-ui;margin:2rem;max-width:60rem}td,th{padding:.2rem 1rem .2rem 0;text-align:left}"
-
-
-def _page(status: Status) -> str:
-    lines = [
-        ("Data", status.listen),
-        ("Store", f"{status.store.url} ({'reachable' if status.store.reachable else 'not reachable'})"),
-        ("Data folder", status.data_dir),
-        ("Journal", f"{status.journal.segments} segments to deliver, {status.journal.lag_s:.1f} s behind"),
-        ("Losses", ", ".join(f"{n} {reason}" for reason, n in sorted(status.journal.losses.items())) or "none"),
-    ]
-    facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>" for name, said in lines)
-    processes = "".join(
-        f"<tr><td>{escape(str(p['name']))}</td><td>{escape(str(p['state']))}</td><td>{escape(str(p['pid']))}</td></tr>"
-        for p in status.processes
-    )
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Taximeter</title><style>{_STYLE}</style>"
-        f"<h1>Taximeter {escape(status.version)}</h1><table>{facts}</table>"
-        f"<h2>Processes</h2><table><tr><th>Name</th><th>State</th><th>Pid</th></tr>{processes}</table>"
-        "<p><a href=/status>status</a> <a href=/metrics>metrics</a> <a href=/healthz>healthz</a> "
-        "<a href=/readyz>readyz</a></p></html>\n"
-    )
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

@@ -34,6 +34,7 @@ _PROVIDER_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 _AUTO_WORKERS = 4
 _LONGEST_NAME = 64
+_SHORTEST_TOKEN = 16
 _PEPPER = re.compile(r"[0-9a-fA-F]{64}")
 _EMBEDDED_ONLY = frozenset({"listen", "max_memory_bytes", "max_queries"})
 
@@ -61,6 +62,7 @@ class Builder:
             listen=config.listen,
             admin=config.admin,
             admin_hosts=tuple(config.admin_hosts),
+            admin_token=self._admin_token(),
             store=self._store(),
             data_dir=self._data_dir(),
             workers=config.workers or auto_workers(),
@@ -269,6 +271,12 @@ class Builder:
         elif not os.access(nearest, os.W_OK | os.X_OK):
             self._report.add(("data_dir",), f"must be a folder that can be written to; {nearest} cannot")
         return path
+
+    def _admin_token(self) -> str:
+        token = self._secret(self._config.admin_token, ("admin_token",)) or ""
+        if token and len(token) < _SHORTEST_TOKEN:
+            self._report.add(("admin_token",), f"must have at least {_SHORTEST_TOKEN} characters: anybody may try")
+        return token
 
     def _pepper(self) -> str:
         pepper = self._secret(self._config.keys.pepper, ("keys", "pepper")) or ""

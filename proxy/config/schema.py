@@ -240,6 +240,8 @@ class Config(Section):
     admin: Address = Listen("127.0.0.1", 8485)
     admin_hosts: list[HostName] = []
     """Names besides `localhost` and IP addresses under which the admin port answers."""
+    admin_token: SecretReference | None = None
+    """What opens the console: wanted as soon as the admin port can be reached from other machines."""
     data_dir: FilePath = "data"
     workers: Annotated[int | None, parsed(values.worker_count)] = None
     builtin_providers: bool = True

@@ -1,0 +1,1 @@
+"""Finished calls for pages that are open, as they happen."""
