@@ -3,14 +3,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 from msgspec import structs
+from structlog.testing import capture_logs
 
+from exporters.journal import room
 from exporters.journal.files import FileLock
 from exporters.journal.reader import add_segment
+from exporters.journal.room import Limits
 from exporters.journal.writer import Journal
 from exporters.recorder import lane as lane_module
 from exporters.recorder.ports import SinkUnavailableError
 from exporters.recorder.recorder import run_recorder
-from exporters.recorder.state import State
+from exporters.recorder.state import State, memory_on_disk
 from exporters.recorder.status import RecorderStatus
 from proxy.core.record import Draw
 from proxy.settings import Listen, Settings, StoreSettings
@@ -125,6 +128,37 @@ async def test_a_sink_that_is_down_does_not_hold_up_the_others(settings):
         await until(lambda: (status.journal_segments, status.journal_bytes) == (0, 0))
         writer.close()
     assert good.calls == bad.calls
+
+
+@pytest.mark.real
+async def test_a_sink_that_stays_dead_costs_no_calls_at_the_bound_of_the_journal(settings, monkeypatch):
+    # A bound that is used up in a second: it has to be measured more often than that.
+    monkeypatch.setattr(room, "_WALK_S", 0.0)
+    settings = structs.replace(settings, journal_max_bytes=1_000_000, journal_on_full="refuse")
+    store, ledger, hook = MemorySink("clickhouse"), MemorySink("ledger"), MemorySink("webhook-gone")
+    hook.down = True
+    limits = Limits(max_bytes=settings.journal_max_bytes, on_full="refuse")
+    writer = Journal(settings.journal_dir, "w", segment_bytes=10_000, limits=limits)
+    with capture_logs() as logs:
+        async with recording(settings, store, ledger, hook) as status:
+            refused = 0
+            for number in range(1500):
+                refused += bool(writer.full)
+                writer.open_call(opened(number))
+                writer.close_call(call(number))
+                if number % 100 == 99:
+                    writer.tick()
+                    await until(lambda sent=number: len(store.calls) > sent - 50)
+            writer.close()
+            await until(lambda: len(store.calls) == len(ledger.calls) == 1500)
+            await until(lambda: status.losses.get("given_up"))
+            assert refused == 0
+            hook.down = False
+            await until(lambda: in_journal(settings) == [])
+    given_up = status.sinks["webhook-gone"].counts["given_up"]
+    assert 0 < given_up == 1500 - len(set(hook.calls)) == status.losses["given_up"]
+    assert [line["sink"] for line in logs if "loses calls" in line["event"]] == ["webhook-gone"]
+    assert memory_on_disk(settings.run_dir / "recorder.sqlite").counts["webhook-gone"]["given_up"] == given_up
 
 
 async def test_a_segment_that_every_sink_has_leaves_the_journal(settings):
