@@ -104,7 +104,11 @@ def test_an_end_that_came_just_before_the_worker_died_may_be_unwritten():
     calls, store = [seen(1)], known(row(1, outcome="interrupted"))
     assert told(calls, store, deaths_s=[AT_S + 0.5]).holds
     assert told(calls, store, deaths_s=[AT_S + 0.5]).late == 1
-    assert not told(calls, store, deaths_s=[AT_S - 0.5, AT_S + 60]).holds
+    assert not told(calls, store, deaths_s=[AT_S - 1.0, AT_S + 60]).holds
+
+
+def test_an_end_that_its_app_read_just_after_the_worker_died_may_be_unwritten():
+    assert told([seen(1)], known(row(1, outcome="interrupted")), deaths_s=[AT_S - 0.2]).holds
 
 
 def test_a_call_that_the_product_counts_as_not_written_is_told_not_lost():
