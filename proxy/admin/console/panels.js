@@ -33,9 +33,10 @@ function budget(level) {
   const money3 = /^[A-Z]{3}$/.test(level.unit);
   const said = (text) => (money3 ? signed(group(text), level.unit) : `${group(text)} ${level.unit}`);
   const state = level.share >= 1 ? "bad" : level.share >= 0.8 ? "note" : "good";
-  const held = Number(level.held) ? `, ${said(level.held)} reserved` : "";
+  const held = Number(level.held) ? `, ${said(level.held)} reserved by calls and workers` : "";
   return el("div", { class: "budget" },
-    el("p", {}, el("strong", {}, level.budget), ` ${said(level.used)} of ${said(level.limit)}${held}`, pill(percent(level.share), state)),
+    el("p", { class: "row" }, el("strong", {}, level.budget), pill(percent(level.share), state)),
+    el("p", { class: "quiet" }, `${said(level.used)} used of ${said(level.limit)}${held}`),
     el("progress", { class: state, value: Math.min(level.share, 1), max: 1, "aria-label": level.budget }));
 }
 
