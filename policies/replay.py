@@ -12,7 +12,7 @@ that nobody has a bound for; and an app that is refused may do something else th
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -21,9 +21,11 @@ import msgspec
 from policies.compiled import Budget
 from policies.decision import Allow, Deny
 from policies.demand import MONEY_SCALE, Demand, Level, is_currency
+from policies.downgrade import downgraded
 from policies.engine import Engine
 from policies.facts import CallFacts
 from policies.ledger.arithmetic import carried, refilled
+from policies.plan import Router
 from policies.spent import whole
 from policies.wording import number_text
 from proxy.core.pricing import exact_sum
@@ -86,6 +88,10 @@ class Replayed(msgspec.Struct, kw_only=True):
     refused: int = 0
     downgraded: dict[str, int] = msgspec.field(default_factory=dict)
     """Model that would have been asked for instead -> calls."""
+    routes: dict[str, int] = msgspec.field(default_factory=dict)
+    """Route -> calls that would have taken it."""
+    saved_by_downgrades: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """Currency -> what downgraded calls had cost more than they would have, by the prices of both models."""
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
     """Why nothing can be said -> calls."""
     costs: dict[str, Decimal] = msgspec.field(default_factory=dict)
@@ -97,10 +103,18 @@ class Replayed(msgspec.Struct, kw_only=True):
 
 
 class Replay:
-    """One set of policies on its way through the past. Calls are to be offered in the order of time."""
+    """One set of policies on its way through the past. Calls are to be offered in the order of time.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The policies.
+        providers: Configured providers -> the dialects that each speaks, for downgrades to another one.
+    """
+
+    def __init__(self, engine: Engine, providers: Mapping[str, Container[str]] | None = None) -> None:
         self._engine = engine
+        self._providers = providers or {}
+        self._router = Router(engine.policies.routing.routes)
+        self._routes: Counter[str] = Counter()
         self._ledger = _Ledger()
         self._curves = {one.policy: _Curve(one) for one in engine.policies.budgets}
         self._seen = Replayed()
@@ -123,16 +137,48 @@ class Replay:
             else:
                 self._refuse(_rule_of(decision), call)
             return
-        self._draw(call, decision)
+        self._draw(*self._routed(call, decision))
 
     def result(self) -> Replayed:
         """Everything so far."""
         return msgspec.structs.replace(
             self._seen,
             left_out=dict(self._left_out),
+            routes=dict(self._routes),
             downgraded=dict(self._downgraded),
             budgets={name: curve.told() for name, curve in self._curves.items()},
         )
+
+    def _routed(self, call: StoredCall, decision: Allow) -> tuple[StoredCall, Allow]:
+        """The call on its route: as it would have been where it is downgraded, else as it was."""
+        routing, now_ns = self._engine.policies.routing, call.at_ns
+        change = downgraded(call.facts, decision, routing, self._router, self._providers, now_ns)
+        route = change.route if change else self._router.find(call.facts, now_ns)
+        if route is not None:
+            self._routes[route.name] += 1
+        if change is None:
+            return call, decision
+        anew = self._engine.decide(change.call, now_ns, self._ledger.level)
+        if isinstance(anew, Deny):
+            return call, decision
+        costs = {currency: cost * self._share(call, change.call) for currency, cost in call.costs.items()}
+        for currency, cost in call.costs.items():
+            _add(self._seen.saved_by_downgrades, currency, cost - costs[currency])
+        cheaper = msgspec.structs.replace(call, facts=change.call, costs=costs)
+        return cheaper, msgspec.structs.replace(anew, downgrade=decision.downgrade)
+
+    def _share(self, call: StoredCall, instead: CallFacts) -> Decimal:
+        """What the same tokens cost at the other model, for each unit that they did; 1 where nobody knows."""
+        was, would = (
+            self._engine.rates.find(one.provider, one.request.model, one.operation, call.at_ns)
+            for one in (call.facts, instead)
+        )
+        if was is None or would is None or was.currency != would.currency:
+            return Decimal(1)
+        inputs, outputs = call.input_tokens or 0, call.output_tokens or 0
+        before = was.input_nano * inputs + was.output_nano * outputs
+        after = would.input_nano * inputs + would.output_nano * outputs
+        return Decimal(after) / before if before else Decimal(1)
 
     def _draw(self, call: StoredCall, decision: Allow) -> None:
         ledger, drawn = self._ledger, []

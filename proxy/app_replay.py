@@ -16,7 +16,7 @@ from policies.facts import CallFacts, Inputs
 from policies.replay import Replay, Replayed, StoredCall
 from proxy.core.facts import RequestFacts
 from proxy.core.record import Caller
-from proxy.governing import home_of
+from proxy.governing import home_of, known_providers
 from proxy.settings import Settings
 
 MOST_ROWS = 50_000
@@ -74,7 +74,8 @@ def replay(
         new: Those that might be.
         progress: Told how many of how many calls are done.
     """
-    replays = Replay(Engine(now)), Replay(Engine(new))
+    dialects = {name: known.dialects for name, known in known_providers(settings).items()}
+    replays = Replay(Engine(now), dialects), Replay(Engine(new), dialects)
     reader = StoreReader(settings.store)
     try:
         for call in _stored_calls(reader, settings, period, progress):

@@ -35,7 +35,8 @@ HELP = help_text(
 _SHOWN_DAYS = 7
 NOTES = (
     "A call holds what it used: bodies are not stored, and with them the worst case that it would have held.",
-    "Refused calls save what they cost; what their apps would have done instead nobody knows.",
+    "Refused calls save what they cost, downgraded ones what the prices of both models differ by for the same tokens; "
+    "what their apps would have done instead nobody knows.",
     "Top-ups are not counted, and calls whose cost is not known spend nothing.",
 )
 
@@ -97,6 +98,9 @@ def as_text(found: "Comparison") -> str:
         ("cost of the refused", money_text(now.saved), money_text(new.saved)),
     ]
     rows += _beside("downgraded to", now.downgraded, new.downgraded)
+    if now.saved_by_downgrades or new.saved_by_downgrades:
+        rows.append(("saved by downgrades", money_text(now.saved_by_downgrades), money_text(new.saved_by_downgrades)))
+    rows += _beside("by route", now.routes, new.routes)
     rows += _beside("left out:", now.left_out, new.left_out)
     lines = [f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M %Z}", "", *_table(rows)]
     for title, one in (("in force", now), ("new", new)):

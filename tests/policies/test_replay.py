@@ -8,6 +8,7 @@ from policies.compiled import Budget, CompiledPolicies, KeyRule, Limit, ModelRat
 from policies.engine import Engine
 from policies.facts import CallFacts, Inputs
 from policies.replay import Replay, StoredCall, money_text
+from policies.routes_compiled import Route, RouteTarget, Routing
 from proxy.core.facts import RequestFacts
 from proxy.core.record import Caller
 
@@ -184,3 +185,20 @@ def test_a_hard_budget_is_never_passed_and_money_adds_up(calls, limit, shape):
 )
 def test_money_is_told_by_currency(amounts, text):
     assert money_text(amounts) == text
+
+
+def test_a_downgraded_call_draws_what_the_cheaper_model_costs():
+    small = ModelRate(
+        id="s", provider="p", models=("small",), currency="USD", input_nano=USD // 4, output_nano=USD // 4
+    )
+    rule = budget(thresholds=(Threshold(at=5000, acts=("downgrade",), model="small"),))
+    routing = Routing(routes=(Route(name="all", targets=(RouteTarget(id="p", provider="p"),)),))
+    one = Replay(Engine(CompiledPolicies(budgets=(rule,), rates=(RATE, small), routing=routing)))
+    for each in (call(0, "3"), call(1, "1")):
+        one.offer(each)
+    found = one.result()
+
+    assert found.downgraded == {"small": 1}
+    assert found.saved_by_downgrades == {"USD": Decimal("0.75")}
+    assert found.budgets["budget:b"].fullest_spent == "3.25"
+    assert found.routes == {"all": 2}
