@@ -88,22 +88,14 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     from proxy.app_console import console_of
     from proxy.app_ledger import books_of
     from proxy.app_metrics import Levels, machine_source, metrics_source
-    from proxy.app_status import checked, journal_as_told, ledger_check, told_status
+    from proxy.app_status import recorder_status
 
     pricer = pricer_of(settings)
     known = RecorderStatus()
     recording, serving, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     levels = Levels(settings, books_of(settings)).watching()
-    looks = Looks(
-        lambda: told_status(
-            settings,
-            journal_as_told(known),
-            told_by="recorder",
-            self_check=checked(known),
-            ledger=ledger_check(levels.drift()),
-        )
-    )
+    looks = Looks(lambda: recorder_status(settings, known, levels.drift()))
     prometheus = PrometheusSink(max_models=settings.metrics_max_models, max_teams=settings.metrics_max_teams)
     metrics = metrics_source(known, prometheus, looks, levels)
     live = Live(asyncio.get_running_loop())

@@ -34,6 +34,12 @@ def status_of(settings: Settings) -> Status:
     return msgspec.structs.replace(status, store=_with_kept(settings, status.store))
 
 
+def recorder_status(settings: Settings, known: RecorderStatus, drift: Watched | None) -> Status:
+    """How everything is doing, as the running recorder knows it; blocks as `told_status` does."""
+    journal, check = journal_as_told(known), checked(known)
+    return told_status(settings, journal, told_by="recorder", self_check=check, ledger=ledger_check(drift))
+
+
 def told_status(
     settings: Settings,
     journal: JournalStatus,

@@ -78,13 +78,7 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Try a call and print what became of it."""
     # Imported here: see proxy.cli.
-    from policies import route_trial
     from policies.cases import CallSection, call_facts
-    from policies.engine import Engine
-    from policies.explain import as_json, explain
-    from policies.route_trial import try_route
-    from policies.trial import attempt
-    from proxy.governing import places_of
 
     settings = load_settings_or_fail(config, data_dir)
     if call is not None:
@@ -110,8 +104,28 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
     compiled = with_made_keys(settings, compiled_or_fail(settings, files, now_ns))
     if call is None:  # a stored call has the caller that its key stood for
         facts = as_called_by(compiled, facts)
+    _try(settings, compiled, facts, now_ns, dict(_spent(one) for one in spent or []), body, answer_format)
+
+
+def _try(
+    settings: "Settings",
+    compiled: "CompiledPolicies",
+    facts: "CallFacts",
+    now_ns: int,
+    spent: dict[str, int],
+    body: Path | None,
+    answer_format: PageFormat,
+) -> None:
+    # Imported here: see proxy.cli.
+    from policies import route_trial
+    from policies.engine import Engine
+    from policies.explain import as_json, explain
+    from policies.route_trial import try_route
+    from policies.trial import attempt
+    from proxy.governing import places_of
+
     engine = Engine(compiled)
-    trial = attempt(engine, facts, now_ns, dict(_spent(one) for one in spent or []))
+    trial = attempt(engine, facts, now_ns, spent)
     request = None if body is None else _read(body)
     ways = try_route(engine, facts, trial.decision, places_of(settings), now_ns, request)
     if answer_format is PageFormat.JSON:
