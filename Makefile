@@ -80,6 +80,10 @@ faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against row
 overshoot: $(DEV_STAMP) ## Spend against caps from processes that are killed: nothing over a cap; ROUNDS=n makes it longer
 	OVERSHOOT_ROUNDS=$(or $(ROUNDS),10) $(PYTHON_OF_VENV) -m pytest tests/integration/test_overshoot.py $(ARGS)
 
+.PHONY: failover
+failover: $(DEV_STAMP) ## Make every fault at every moment in every chat dialect: print what the app got and what it cost
+	$(PYTHON_OF_VENV) -m tests.failover.run $(ARGS)
+
 # `make lock` keeps the versions that are there; `make lock UPGRADE=1` takes the newest.
 COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--quiet --extra embedded $(if $(UPGRADE),--upgrade) pyproject.toml requirements/run.in
