@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON_OF_VENV := $(VENV)/bin/python
 TOOLS := .make
-SOURCES := proxy policies exporters tests
+SOURCES := proxy policies exporters grafana tests
 
 # An environment is good for one lock file, one set of entry points and one place; the stamp's name says which.
 fingerprint = $(shell { echo "$(CURDIR)"; cat pyproject.toml $(1); } | git hash-object --stdin | cut -c1-16)
@@ -72,6 +72,10 @@ bench-recorder: $(DEV_STAMP) ## Measure: what the recorder costs per call, and h
 bench-policies: $(DEV_STAMP) ## Measure: what fifty policies and a thousand keys add to a call
 	$(PYTHON_OF_VENV) -m tests.bench.governed $(ARGS)
 
+.PHONY: dashboards
+dashboards: $(DEV_STAMP) ## Make Grafana's dashboards and alert rules anew
+	$(PYTHON_OF_VENV) -m grafana
+
 .PHONY: faults
 faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against rows; ROUNDS=n makes it longer
 	$(PYTHON_OF_VENV) -m tests.faults.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
@@ -86,12 +90,13 @@ failover: $(DEV_STAMP) ## Make every fault at every moment in every chat dialect
 
 # `make lock` keeps the versions that are there; `make lock UPGRADE=1` takes the newest.
 COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--quiet --extra embedded $(if $(UPGRADE),--upgrade) pyproject.toml requirements/run.in
+	--quiet $(if $(UPGRADE),--upgrade) pyproject.toml requirements/run.in
 
 .PHONY: lock
 lock: $(TOOLS)/bin/uv ## Write requirements/*.lock anew
-	$(COMPILE) --output-file requirements/run.lock
-	$(COMPILE) requirements/dev.in --output-file requirements/dev.lock
+	$(COMPILE) --extra embedded --output-file requirements/run.lock
+	$(COMPILE) --extra embedded requirements/dev.in --output-file requirements/dev.lock
+	$(COMPILE) --constraint requirements/run.lock --output-file requirements/server.lock
 
 .PHONY: clean
 clean: ## Remove what make made; the data folder stays
