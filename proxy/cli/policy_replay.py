@@ -35,8 +35,7 @@ HELP = help_text(
 _SHOWN_DAYS = 7
 NOTES = (
     "A call holds what it used: bodies are not stored, and with them the worst case that it would have held.",
-    "Refused calls save what they cost, downgraded ones what the prices of both models differ by for the same tokens; "
-    "what their apps would have done instead nobody knows.",
+    "Refused calls save what they cost, downgraded ones the difference in price; what else apps had done nobody knows.",
     "Top-ups are not counted, and calls whose cost is not known spend nothing.",
 )
 
