@@ -80,6 +80,16 @@ def test_every_secret_of_the_services_is_named_in_the_example_and_written_nowher
     assert all(line.endswith("=") for line in example)
 
 
+def test_grafana_has_what_its_provisioning_asks_for():
+    service = COMPOSE["services"]["grafana"]
+    provisioning = "".join(file.read_text() for file in (ROOT / "grafana/provisioning").glob("d*/*.yaml"))
+    asked = set(re.findall(r"\$(\w+)", provisioning))
+    assert asked
+    assert asked <= service["environment"].keys()
+    folder = re.search(r"path: (\S+)", provisioning)[1]
+    assert any(mount.split(":")[1] == folder for mount in service["volumes"])
+
+
 def test_images_are_pinned():
     images = [service["image"] for name, service in COMPOSE["services"].items() if name != "taximeter"]
     assert all(re.search(r":[0-9]", image) for image in images)
