@@ -13,6 +13,7 @@ import msgspec
 from pydantic import Field
 
 from policies import values
+from policies.answer_cases import AnswerSection, Asker, judged_by_nobody, try_answer
 from policies.compiled import CompiledPolicies, ModelRate
 from policies.decision import Allow, Deny
 from policies.engine import Engine
@@ -20,6 +21,7 @@ from policies.facts import CallFacts, Inputs
 from policies.load import TEST_SUFFIX, PolicyError, load_policies, read_source
 from policies.rates import nano_per_million
 from policies.route_trial import Place, RouteTrial, try_route
+from policies.routes_compiled import Routing
 from policies.schema import VERSION, Amount
 from policies.schema_parts import PolicySection
 from policies.trial import Trial, attempt
@@ -99,6 +101,14 @@ class ExpectSection(PolicySection):
     """What is tried, in this order."""
     changes: dict[str, list[str]] | None = None
     """Target -> what it changes in the request."""
+    outcome: str | None = None
+    """What the answer came to: ok, or a class of errors."""
+    rule: str | None = None
+    """The rule that says so: `rule:NAME`, or a built-in one."""
+    retry: bool | None = None
+    """Whether the same target may be tried again."""
+    fall_back: bool | None = None
+    """Whether the next target may be tried."""
     retry_after: Annotated[int, Field(ge=0)] | None = None
     """Seconds."""
 
@@ -112,6 +122,8 @@ class CaseSection(PolicySection):
     """When; the first moment of 2026-11-24 UTC where left out."""
     spent: dict[str, Amount] = {}
     """What is spent, by rule and scope: `budget:search`, `budget:each|user=jo`."""
+    answer: AnswerSection = AnswerSection()
+    """What came back, where its outcome is expected."""
     expect: ExpectSection = ExpectSection()
 
 
@@ -215,10 +227,40 @@ def _run(
     engine, call = Engine(policies), call_facts(case.call)
     trial = attempt(engine, call, now_ns, spent)
     found = _differences(case.expect, trial)
-    if case.expect.route is not None or case.expect.targets is not None or case.expect.changes is not None:
-        body = None if case.call.body is None else case.call.body.encode()
-        found += route_differences(case.expect, try_route(engine, call, trial.decision, places, now_ns, body))
+    body = None if case.call.body is None else case.call.body.encode()
+    ways = try_route(engine, call, trial.decision, places, now_ns, body)
+    found += route_differences(case.expect, ways)
+    found += _answer_differences(case, ways, policies.routing, places)
     return Outcome(source=source, line=line, name=case.name or number, differences=tuple(found))
+
+
+def _answer_differences(
+    case: CaseSection, ways: RouteTrial, routing: Routing, places: Mapping[str, Place]
+) -> list[str]:
+    """What of the outcome is not as expected: that of the first target of the route."""
+    target = ways.targets[0].target if ways.targets else None
+    provider = target.provider if target else case.call.provider
+    place = places.get(provider) or Place(kind=provider)
+    asker = Asker(
+        provider=provider,
+        kind=place.kind,
+        model=(target.model if target else None) or case.call.model or "",
+        dialect=case.call.dialect,
+        streaming=case.call.streaming,
+        judge=place.judge or judged_by_nobody,
+    )
+    tried = try_answer(case.answer, asker, routing, ways.route)
+    got: dict[str, Any] = {
+        "outcome": tried.outcome.outcome,
+        "rule": tried.outcome.rule,
+        "retry": tried.retries,
+        "fall_back": tried.falls_back,
+    }
+    return [
+        f"{key}: expected {wanted}, got {found}"
+        for key, found in got.items()
+        if (wanted := getattr(case.expect, key)) is not None and wanted != found
+    ]
 
 
 def route_differences(expect: ExpectSection, trial: RouteTrial) -> list[str]:

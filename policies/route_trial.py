@@ -9,6 +9,7 @@ from policies.decision import Allow, Decision
 from policies.downgrade import Downgrade, call_at, downgraded
 from policies.engine import Engine
 from policies.facts import CallFacts
+from policies.outcomes import Judge
 from policies.parameter_filter import Asked, filter_parameters
 from policies.plan import Plan, Router, plan_for
 from policies.routes_compiled import Route, RouteTarget
@@ -22,6 +23,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     dialects: Container[str] = frozenset()
     currency: str = "USD"
+    judge: Judge | None = None
+    """What errors of it mean; None where nobody knows."""
 
 
 class TargetTrial(msgspec.Struct, frozen=True, kw_only=True):

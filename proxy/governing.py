@@ -68,7 +68,7 @@ def places_of(settings: Settings) -> dict[str, Place]:
 def built_in_places() -> dict[str, Place]:
     """The providers that are there without a configuration, by their built-in names."""
     return {
-        name: Place(kind=kind.kind, dialects=dialects_of(kind))
+        name: Place(kind=kind.kind, dialects=dialects_of(kind), judge=kind.judge)
         for kind in PROVIDERS
         for name in (kind.kind, *kind.base_urls)
     }
