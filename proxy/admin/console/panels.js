@@ -25,7 +25,7 @@ function spendCard(name, section) {
     .map(([word, n]) => `${count(n)} ${word}`).join(", ");
   const amount = el("span", { title: section.cost === null ? "not known" : `${section.cost} ${section.currency}` },
     section.currency ? money(section.cost, section.currency) : UNKNOWN);
-  return card(`${name}, ${section.currency || "no currency"}${kind}`, amount,
+  return card(`${name}, ${section.currency || "without a price"}${kind}`, amount,
     el("p", {}, `${count(section.calls)} calls, ${count(section.errors)} failed`), el("p", { class: "quiet" }, `of them ${parts}`));
 }
 

@@ -234,6 +234,16 @@ def test_no_secret_shows_when_settings_are_printed(tmp_path):
     assert "hidden" not in shown
 
 
+def test_the_admin_token_is_a_reference_and_not_short(tmp_path):
+    assert load(tmp_path, None).admin_token == ""
+    settings = load(tmp_path, "admin_token: env:T\n", {"T": "a-token-of-16-chars"})
+    assert settings.admin_token == "a-token-of-16-chars"
+    assert "a-token" not in repr(settings)
+    (message,) = said(tmp_path, "admin_token: env:T\n", {"T": "short"})
+    assert message.startswith("taximeter.yaml:1: admin_token: must have at least 16 characters")
+    assert "short" not in message
+
+
 def test_the_kinds_of_the_test_are_those_asked_for():
     assert {kind.kind for kind in kinds()} == {"azure", "minimax", "openai"}
 
