@@ -79,6 +79,8 @@ def _attempt_row(call: CallRecord, attempt: AttemptRecord, price: Priced) -> Att
     row.provider_request_id = attempt.provider_request_id
     row.changes = list(attempt.changes)
     row.unread = attempt.unread
+    row.rule = attempt.rule
+    row.target = attempt.target
     if attempt.error:
         row.error_class = attempt.error.error_class
         row.error_type = attempt.error.type or ""

@@ -197,6 +197,8 @@ class AttemptRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     changes: list[str] = []
     unread: str = ""
     client_gone: bool = False
+    rule: str = ""
+    target: str = ""
 
 
 TABLES: dict[str, type[CallRow] | type[AttemptRow]] = {"calls": CallRow, "attempts": AttemptRow}

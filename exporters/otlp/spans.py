@@ -168,6 +168,8 @@ def client_attributes(row: AttemptRow, names: Mapping[str, str]) -> dict[str, Va
         "call_id": row.call_id,
         "attempt": row.attempt,
         "outcome": row.outcome,
+        "rule": row.rule,
+        "target": row.target,
         "dialect": row.dialect,
         "provider": row.provider,
         "provider_code": row.provider_code,

@@ -232,3 +232,8 @@ def test_what_is_taken_over_from_an_only_attempt_is_what_adding_up_makes_of_it(r
 def test_rows_at_hand_are_used():
     one = priced((attempt(1), CENT), (attempt(2), YUAN))
     assert call_row(one, attempt_rows(one)) == call_row(one)
+
+
+def test_an_attempts_row_says_which_rule_judged_it_and_which_target_it_went_to():
+    (row,) = attempt_rows(priced((attempt(rule="rule:teapot", target="minimax/m"), CENT)))
+    assert (row.rule, row.target) == ("rule:teapot", "minimax/m")
