@@ -13,6 +13,9 @@ from policies.ledger.counter import LeasedCounter
 
 TRIM_S = 1.0
 """How often a lease is cut down to what it needs."""
+KEPT_TIMES = 3
+"""How many times what was taken since is kept then: with 5 calls a second of each of 300 users, 0.034 borrowings and
+0.04 amounts given back for each call, where keeping it once took 0.062 and 0.2."""
 IDLE_S = 10.0
 """After how long without use the books hear that a counter is of no more use here."""
 _WANTED_S = 2.0
@@ -120,8 +123,8 @@ class Tending:
             elif name in self._wanted:
                 spare[name] = free
             elif trims:
-                # As much as the last second took may be needed in the next one.
-                spare[name] = free - counter.taken
+                # As much as the last second took may be needed in the next one, and calls come unevenly.
+                spare[name] = free - KEPT_TIMES * counter.taken
         if missing:
             yield partial(self._books.cover, self._instance, missing, self._clock())
             for name, amount in missing.items():

@@ -138,6 +138,18 @@ async def test_the_lease_of_a_process_that_is_gone_is_free_when_it_is_forgotten(
     assert isinstance(await alive.admit("3", [demand(900)], NOW_NS), Admitted)
 
 
+async def test_a_lease_is_cut_down_to_a_few_times_what_was_taken(workers, open_books, monkeypatch):
+    monkeypatch.setattr("policies.ledger.tending.TRIM_S", 0.0)
+    ledger = workers("a")
+    await ledger.admit("1", [demand(10)], NOW_NS)
+    ledger.settle("1", [10], NOW_NS)
+    assert spent_and_leased(open_books()) == (0, 10 + 990 // 16)
+
+    await ledger.look()
+
+    assert spent_and_leased(open_books()) == (0, 10 + 3 * 10)
+
+
 async def test_at_rest_nothing_is_on_lease(workers, open_books, monkeypatch):
     monkeypatch.setattr("policies.ledger.tending.TRIM_S", 0.0)
     ledger = workers("a")
