@@ -78,7 +78,7 @@ class LeasedLedger:
         self._passing = count()
         self._waiting = 0
         self._asked: asyncio.Future[Any] | None = None
-        """What the books are doing, or did last."""
+        """What the books are doing, or have done and is not applied yet."""
         self._down = False
         """Whether the books did not answer when they were last asked."""
         self._glancing = self._loop.create_task(self._glance_for_ever())
@@ -273,6 +273,8 @@ class LeasedLedger:
         asked = self._loop.run_in_executor(self._thread, work)
 
         def done(future: "asyncio.Future[T]") -> None:
+            if self._asked is future:
+                self._asked = None
             if not future.cancelled() and future.exception() is None:
                 apply(future.result())
 
@@ -281,9 +283,12 @@ class LeasedLedger:
         return await asyncio.shield(asked)
 
     async def _heard(self) -> None:
-        """Wait until what was asked last is answered: whoever asked may have gone away."""
-        if self._asked is not None and not self._asked.done():
+        """Wait until what was asked last is answered and applied: whoever asked may have gone away."""
+        if self._asked is not None:
             await asyncio.wait([self._asked])
+        if self._asked is not None:
+            # It was done already, and its answer is to be applied in this turn of the loop.
+            await asyncio.sleep(0)
 
     def _at_once(self, call_id: str, demands: Sequence[Demand], now_ns: int) -> Answer | None:
         """The answer where memory has it: room, a refusal that still holds, or books that do not answer."""
