@@ -73,21 +73,19 @@ async def _worker(settings: Settings, slot: int, stop: asyncio.Event, on_ready: 
 
 
 async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    from exporters.clickhouse.health import run_health
     from exporters.ledger.sink import LedgerSink
     from exporters.live.sink import LiveSink
     from exporters.prometheus.sink import PrometheusSink
     from exporters.recorder.recorder import run_recorder
     from exporters.recorder.status import RecorderStatus
     from exporters.sinks import make_sinks
-    from exporters.upkeep import run_upkeep
     from proxy.admin.app import admin_app, serve_admin
     from proxy.admin.live import Live
     from proxy.admin.looks import Looks
     from proxy.app_alerts import alert_sinks
     from proxy.app_console import console_of
     from proxy.app_ledger import books_of
-    from proxy.app_metrics import Levels, machine_source, metrics_source
+    from proxy.app_metrics import Levels, look_after, machine_source, metrics_source
     from proxy.app_status import recorder_status
 
     pricer = pricer_of(settings)
@@ -110,10 +108,7 @@ async def _recorder(settings: Settings, _slot: int, stop: asyncio.Event, on_read
     async def look_after_store() -> None:
         # One recorder at a time: another may still hold the data folder.
         await recording.wait()
-        await asyncio.gather(
-            run_upkeep(settings, known.self_check, over),
-            run_health(settings, machine_source(known, looks, levels), over),
-        )
+        await look_after(settings, known, machine_source(known, looks, levels), over)
 
     async with asyncio.TaskGroup() as tasks:
         # The admin port outlives the recorder's drain: that is when people look.

@@ -9,6 +9,7 @@ from typing import Self
 from prometheus_client.metrics_core import Metric
 
 from exporters.alerts.rulebook import Rulebook
+from exporters.clickhouse.health import run_health
 from exporters.ledger.levels import budget_levels
 from exporters.ledger.watching import Watched, drift_families
 from exporters.prometheus.levels import Generation, level_families
@@ -16,6 +17,7 @@ from exporters.prometheus.page import render
 from exporters.prometheus.recorder import recorder_families
 from exporters.prometheus.sink import PrometheusSink
 from exporters.recorder.status import RecorderStatus
+from exporters.upkeep import run_upkeep
 from policies.ledger.books import Books, BooksUnavailableError
 from proxy.admin.app import MetricsSource
 from proxy.admin.looks import Looks, age_s
@@ -28,6 +30,9 @@ _SCRAPE_PATIENCE_S = 0.5
 """How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
 _LEVELS_FRESH_S = 5.0
 """How long levels are told again before the books are asked anew; scrapes may come in crowds."""
+
+MachineSource = Callable[[], Awaitable[Callable[[], list[Metric]]]]
+"""Takes what the recorder's loop knows, there; what it gives tells all of it, and is for a thread."""
 
 
 class Levels:
@@ -81,9 +86,7 @@ class Levels:
         return [*level_families(levels, generations), *drift]
 
 
-def machine_source(
-    known: RecorderStatus, looks: Looks, levels: Levels
-) -> Callable[[], Awaitable[Callable[[], list[Metric]]]]:
+def machine_source(known: RecorderStatus, looks: Looks, levels: Levels) -> MachineSource:
     """Everything but the calls, with the status as far as it is known by then: first what the loop knows.
 
     What that gives asks the books, and is for a thread.
@@ -116,3 +119,8 @@ def metrics_source(known: RecorderStatus, calls: PrometheusSink, looks: Looks, l
         return await asyncio.to_thread(told)
 
     return metrics
+
+
+async def look_after(settings: Settings, known: RecorderStatus, machine: MachineSource, over: asyncio.Event) -> None:
+    """Until it is over: the store's upkeep, and the state of the machine as rows in it."""
+    await asyncio.gather(run_upkeep(settings, known.self_check, over), run_health(settings, machine, over))

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 import exporters
+import grafana
 import policies
 import proxy
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("proxy", "policies", "exporters")
+PACKAGES = ("proxy", "policies", "exporters", "grafana")
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -24,9 +25,14 @@ LONG_FUNCTIONS: dict[str, str] = {}
 """`path::name` -> why it may be longer than MAX_FUNCTION_LINES."""
 _BOOKS = "both kinds of books are held to one set of rules, in tests/policies/ledger/test_books.py"
 _LEASES = "a part of the worker's ledger, tested with it in tests/policies/ledger/test_leases.py"
+_BOARDS = "all dashboards are held to one set of rules, in tests/grafana/boards/test_boards.py"
 UNMIRRORED: dict[str, str] = {
     "proxy/__main__.py": "four lines of dispatch; every test that starts a process goes through it",
     "proxy/cli/command.py": "shared pieces of the commands, each tested through a command",
+    "grafana/boards/pipeline.py": _BOARDS,
+    "grafana/boards/providers.py": _BOARDS,
+    "grafana/boards/usage.py": _BOARDS,
+    "grafana/pieces.py": _BOARDS,
     "policies/ledger/sqlite_books.py": _BOOKS,
     "policies/ledger/sqlite_file.py": _BOOKS,
     "policies/ledger/sqlite_reading.py": _BOOKS,
@@ -43,6 +49,7 @@ FEATURE_LISTS = {
     "proxy/dialects/__init__.py": "DIALECTS",
     "policies/actions/__init__.py": "ACTIONS",
     "exporters/sinks.py": "SINKS",
+    "grafana/boards/__init__.py": "DASHBOARDS",
 }
 HEADINGS = ("What:", "Config:", "Example:", "Source:")
 
@@ -123,7 +130,7 @@ def test_every_test_file_mirrors_a_module():
     assert astray == set()
 
 
-@pytest.mark.parametrize("package", [proxy, policies, exporters], ids=PACKAGES)
+@pytest.mark.parametrize("package", [proxy, policies, exporters, grafana], ids=PACKAGES)
 def test_the_packages_are_those_of_this_checkout(package):
     # The project `proxy.py` would bring a package of the same name along.
     assert Path(package.__file__).parent == ROOT / package.__name__
