@@ -19,6 +19,7 @@ class LeasedCounter:
         "enforce",
         "frees_at_ns",
         "heard",
+        "is_bucket",
         "lease",
         "leased",
         "limit",
@@ -36,6 +37,7 @@ class LeasedCounter:
     def __init__(self, demand: Demand) -> None:
         self.demand = demand
         """The last one that it was borrowed for."""
+        self.is_bucket = demand.kind == "rate"
         self.limit = demand.limit
         self.enforce = demand.enforce
         self.heard = False
@@ -62,11 +64,6 @@ class LeasedCounter:
         self._refused_need = 0
         self._refused_room = 0
         self._refused_until_s = 0.0
-
-    @property
-    def is_bucket(self) -> bool:
-        """Whether it is that of a rate."""
-        return self.demand.kind == "rate"
 
     @property
     def free(self) -> int:
