@@ -131,8 +131,9 @@ def start_at(call: Call, aim: Aim) -> bytes:
 
 def _key(target: RouteTarget, upstream: Upstream, call: Call, *, lent: bool, now_s: float) -> UpstreamKey | str | None:
     if upstream is call.upstream and not target.key:
-        # Each try takes the key whose turn it is: one that was refused a moment ago is aside by now.
-        return upstream.keys.choose(now_s) if call.provider_key is not None else None
+        if call.provider_key is None or not call.attempts:
+            return call.provider_key
+        return upstream.keys.choose(now_s)  # one that was refused a moment ago is aside by now
     if not upstream.keys.all:
         return "no_provider_key"
     if not lent:

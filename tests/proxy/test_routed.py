@@ -5,6 +5,7 @@ import json
 import pytest
 
 from policies.routes_compiled import BreakerRule, OutcomeRule, RetryRule
+from proxy.settings import ProviderKey
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import post
 from tests.fakes.raw_upstream import answers, raw_upstream
@@ -23,6 +24,8 @@ from tests.fakes.routes import (
     two_targets,
 )
 from tests.fakes.running_worker import running_worker
+from tests.fakes.settings import provider
+from tests.fakes.until import until
 
 KEY = b"Authorization: Bearer app-key-00001"
 GOOD = answer(said("good"))
@@ -210,3 +213,102 @@ async def test_a_call_that_no_route_is_for_goes_as_it_always_did(tmp_path):
 
     assert b"x-taximeter-target" not in data
     assert call.attempts[0].target == ""
+
+
+async def test_another_key_of_the_same_provider_is_tried_before_another_provider(tmp_path):
+    async def play(conversation):
+        while True:
+            head, _ = await conversation.request()
+            refused = b"key-number-1" in head
+            await conversation.say(answer(b'{"error":{"message":"no"}}', b"401 No") if refused else GOOD)
+
+    keys = (ProviderKey(name="one", key="key-number-1"), ProviderKey(name="two", key="key-number-2"))
+    async with (
+        raw_upstream(play) as a,
+        raw_upstream(answers(GOOD)) as b,
+        running_worker(
+            provider("a", a.url, api_keys=keys),
+            provider("b", b.url, api_key="operators"),
+            policies=routed(),
+            data_dir=tmp_path,
+        ) as worker,
+    ):
+        got = read_answer(await worker.exchange(post(CHAT, ASK, KEY)))
+        (call,) = await worker.journal.calls(1)
+
+    assert got.fields[b"x-taximeter-target"] == b"a/*"
+    assert b.requests == []
+    assert [one.changes for one in call.attempts] == [("provider_key=one",), ("provider_key=two",)]
+
+
+async def test_an_app_that_leaves_between_two_tries_is_not_waited_for(tmp_path):
+    retry = RetryRule(tries_each=2, backoff_first_ms=60_000, backoff_most_ms=60_000, call_ms=None)
+    async with (
+        raw_upstream(answers(answer(b"{}", b"503 Busy", b"application/json", b"Retry-After: 9"))) as a,
+        raw_upstream(answers(GOOD)) as b,
+        running_worker(*two_targets(a.url, b.url), policies=routed(retry=retry), data_dir=tmp_path) as worker,
+    ):
+        _, writer = await worker.connect()
+        writer.write(post(CHAT, ASK, KEY))
+        await until(lambda: a.requests)
+        writer.transport.abort()
+        (call,) = await worker.journal.calls(1)
+
+    assert (call.client_gone, len(call.attempts)) == (True, 1)
+    assert b.requests == []
+
+
+async def test_a_provider_that_refuses_our_usage_option_is_asked_again_without_it(tmp_path):
+    async def play(conversation):
+        while True:
+            _, body = await conversation.request()
+            if b"stream_options" in body:
+                await conversation.say(answer(b'{"error":{"message":"unknown stream_options"}}', b"400 Bad Request"))
+            else:
+                await conversation.say(GOOD_STREAM)
+
+    got, call, first, second, journal = await exchanged(play, answers(GOOD_STREAM), ASK_STREAM, tmp_path=tmp_path)
+
+    assert got.complete
+    assert (len(first), second) == (2, [])
+    assert [one.outcome for one in call.attempts] == ["error", "ok"]
+    assert "usage_option_refused" in journal.losses
+
+
+async def test_heads_are_not_held_where_the_route_says_so(tmp_path):
+    empty = STREAM_HEAD + chunks(delta(None))
+    got, call, *_ = await exchanged(
+        answers(empty), answers(GOOD_STREAM), ASK_STREAM, policies=routed(hold_head=False), tmp_path=tmp_path
+    )
+
+    assert not got.complete
+    assert got.payload.startswith(delta(None))
+    assert len(call.attempts) == 1
+
+
+async def test_a_head_is_held_no_longer_than_its_bound(tmp_path):
+    async def play(conversation):
+        await conversation.request()
+        await conversation.say(STREAM_HEAD + chunks(delta(None), ends=False))
+        await conversation.gone()
+
+    async with (
+        raw_upstream(play) as a,
+        raw_upstream(answers(GOOD_STREAM)) as b,
+        running_worker(*two_targets(a.url, b.url), policies=routed(hold_head_ms=20), data_dir=tmp_path) as worker,
+    ):
+        reader, writer = await worker.connect()
+        writer.write(post(CHAT, ASK_STREAM, KEY))
+        head = await reader.readuntil(delta(None))
+        writer.close()
+
+    assert head.startswith(b"HTTP/1.1 200")
+
+
+async def test_an_answer_with_which_nobody_falls_back_any_more_reaches_the_app(tmp_path):
+    busy = answer(b'{"error":{"message":"both busy"}}', b"529 Busy")
+    got, call, *_ = await exchanged(answers(busy), answers(busy), tmp_path=tmp_path)
+
+    assert (got.status, got.payload) == (529, b'{"error":{"message":"both busy"}}')
+    assert got.fields[b"x-taximeter-target"] == b"b/other"
+    assert (call.outcome, len(call.attempts)) == ("error", 2)
