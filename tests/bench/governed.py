@@ -14,6 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,10 @@ import uvloop
 
 from exporters.journal.writer import Journal
 from policies.compiled import CompiledPolicies, to_json
+from policies.ledger.books import Books
 from policies.ledger.leases import LeasedLedger
+from policies.ledger.redis_books import RedisBooks
+from policies.ledger.redis_link import RedisOptions
 from policies.ledger.sqlite_books import SqliteBooks
 from proxy.downstream.server import ClientServer
 from proxy.governing import provider_rates
@@ -37,10 +41,14 @@ from proxy.upstream.connection import Connection
 from proxy.upstream.head_shapes import HeadReader
 from proxy.upstream.provider import Upstream
 from tests.bench.decisions import KEYS, RULES, nested_policies
+from tests.fakes.redis_server import PROGRAM, running_redis
 
 ROUNDS = 4
 APPS = 500
 """Apps that call in turn, each with a key, a user, a project and a team."""
+PLAIN = "5 of 50 budgets"
+WITH_REDIS = "5 of 50 budgets, in Redis"
+"""Where there is a server to start; its own processor time is not counted."""
 LEAST_BYTES, MOST_BYTES = 700, 2600
 """Of a request's body."""
 _ANSWER_HEAD = (
@@ -126,7 +134,7 @@ class _Wire(asyncio.Transport):
 class Walk:
     """One worker's walk, from the bytes of an app to the bytes for it."""
 
-    def __init__(self, folder: Path, policies: CompiledPolicies | None) -> None:
+    def __init__(self, folder: Path, policies: CompiledPolicies | None, redis_url: str | None = None) -> None:
         loop = asyncio.get_running_loop()
         settings = bench_settings(folder)
         settings.run_dir.mkdir(parents=True)
@@ -134,9 +142,13 @@ class Walk:
         upstream = Upstream(settings.providers[0], find_provider("openai"), loop, outbox)
         self._journal = Journal(folder / "journal", "bench", call_later=loop.call_later)
         handler = Handler({"openai": upstream}, self._journal, settings)
-        self._policing = Policing(
-            settings, handler, lambda: LeasedLedger(SqliteBooks(folder / "ledger.sqlite"), "bench")
-        )
+
+        def books() -> Books:
+            if redis_url is None:
+                return SqliteBooks(folder / "ledger.sqlite")
+            return RedisBooks(RedisOptions(url=redis_url))
+
+        self._policing = Policing(settings, handler, lambda: LeasedLedger(books(), "bench"))
         if policies is not None:
             policies_file(settings).write_bytes(to_json(policies))
             self._policing.load()
@@ -195,16 +207,20 @@ def kinds(folder: Path) -> dict[str, CompiledPolicies | None]:
     with_rates = partial(msgspec.structs.replace, rates=rates)
     return {
         "no policies": None,
-        "5 of 50 budgets": with_rates(nested_policies(RULES, thresholds=False)),
+        PLAIN: with_rates(nested_policies(RULES, thresholds=False)),
         "the same, with thresholds": with_rates(nested_policies(RULES)),
     }
 
 
 async def measure(batches: int) -> dict[str, list[Cost]]:
     """Microseconds of CPU for a call, batch by batch, by what was measured."""
-    with tempfile.TemporaryDirectory(prefix="taximeter-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="taximeter-bench-") as name, ExitStack() as servers:
         folder = Path(name)
-        walks = {kind: Walk(folder / str(number), one) for number, (kind, one) in enumerate(kinds(folder).items())}
+        compared = kinds(folder)
+        walks = {kind: Walk(folder / str(number), one) for number, (kind, one) in enumerate(compared.items())}
+        if PROGRAM is not None:
+            redis = servers.enter_context(running_redis(folder))
+            walks[WITH_REDIS] = Walk(folder / "redis", compared[PLAIN], redis.url)
         calls = requests()
         found: dict[str, list[Cost]] = {kind: [] for kind in walks}
         for walk in walks.values():

@@ -3,6 +3,7 @@
 import uvloop
 
 from tests.bench import governed
+from tests.fakes.redis_server import PROGRAM
 
 
 def test_calls_with_and_without_policies_are_measured_beside_each_other(monkeypatch):
@@ -10,7 +11,8 @@ def test_calls_with_and_without_policies_are_measured_beside_each_other(monkeypa
     monkeypatch.setattr(governed, "ROUNDS", 2)
     found = uvloop.run(governed.measure(2))
 
-    assert list(found) == ["no policies", "5 of 50 budgets", "the same, with thresholds"]
+    with_redis = [governed.WITH_REDIS] if PROGRAM else []
+    assert list(found) == ["no policies", "5 of 50 budgets", "the same, with thresholds", *with_redis]
     assert all(len(batches) == 2 and all(cost.loop > 0 for cost in batches) for batches in found.values())
 
 
