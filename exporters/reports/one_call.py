@@ -37,7 +37,7 @@ CALL = (
     *_SHARED, "key_id", "team", "project", "user", "session", "tags", "method", "route", "path", "max_output_tokens",
     "overhead_ms", "costs", "reasons", "client_gone",
 )  # fmt: skip
-ATTEMPT = (*_SHARED, "retry_same", "fallback", "price_lines")
+ATTEMPT = (*_SHARED, "retry_same", "fallback", "target", "rule", "price_lines")
 _LINE = ("part", "quantity", "free", "rate", "per", "amount", "price_id")
 MAX_ATTEMPTS = 100
 

@@ -46,6 +46,7 @@ function timeline({ call, attempts }) {
       return mark;
     });
     const told = [`${ms(one.duration_ms)}`, one.connect_ms === null ? "kept connection" : `connected in ${ms(one.connect_ms)}`,
+      one.target ? `target ${one.target}` : null, one.rule ? `outcome by ${one.rule}` : null,
       one.ttfb_ms === null ? null : `head after ${ms(one.ttfb_ms)}`, one.ttft_ms === null ? null : `first token after ${ms(one.ttft_ms)}`];
     return el("li", {},
       el("p", {}, el("strong", {}, `Attempt ${one.attempt} `), `${one.provider} ${one.model || ""} `,

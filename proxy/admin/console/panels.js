@@ -15,6 +15,7 @@ export async function refreshSpend() {
   fill(byId("totals"), cards);
   fill(byId("budgets"), told.budgets.map(budget),
     told.budgets.length + told.idle.length ? null : el("p", { class: "quiet" }, "No budget is in force: docs/budgets.md says how to set one."),
+    told.budgets.length ? el("p", { class: "quiet" }, "A call whose cost nobody knows is booked at what was reserved for it: a budget may stand above the spend.") : null,
     told.idle.length ? el("p", { class: "quiet" }, `Nothing used yet: ${told.idle.join(", ")}.`) : null);
 }
 
@@ -31,12 +32,13 @@ function spendCard(name, section) {
 
 function budget(level) {
   const money3 = /^[A-Z]{3}$/.test(level.unit);
-  const said = (text) => (money3 ? signed(group(text), level.unit) : `${group(text)} ${level.unit}`);
+  const said = (text) => el("span", { title: `${text} ${level.unit}` },
+    money3 ? (Number(text) ? money(text, level.unit) : signed("0", level.unit)) : `${group(text)} ${level.unit}`);
   const state = level.share >= 1 ? "bad" : level.share >= 0.8 ? "note" : "good";
-  const held = Number(level.held) ? `, ${said(level.held)} reserved by calls and workers` : "";
+  const held = Number(level.held) ? [", ", said(level.held), " reserved by workers"] : [];
   return el("div", { class: "budget" },
     el("p", { class: "row" }, el("strong", {}, level.budget), pill(percent(level.share), state)),
-    el("p", { class: "quiet" }, `${said(level.used)} used of ${said(level.limit)}${held}`),
+    el("p", { class: "quiet" }, said(level.used), " booked of ", said(level.limit), held),
     el("progress", { class: state, value: Math.min(level.share, 1), max: 1, "aria-label": level.budget }));
 }
 
@@ -87,7 +89,7 @@ export async function refreshHealth() {
   const journal = told.journal;
   const losses = Object.entries(journal.losses).map(([reason, n]) => `${count(n)} ${reason}`).join(", ");
   fill(byId("journal"),
-    card("Journal", `${count(journal.segments)} segments`, el("p", { class: "quiet" }, `${bytes(journal.bytes)} wait, ${journal.lag_s.toFixed(1)} s behind`)),
+    card("Journal", `${count(journal.segments)} ${journal.segments === 1 ? "segment" : "segments"}`, el("p", { class: "quiet" }, `${bytes(journal.bytes)} wait, ${journal.lag_s.toFixed(1)} s behind`)),
     card("Lost", losses || "nothing", el("p", { class: "quiet" }, "since the data folder exists")),
     card("Store", told.store.reachable ? "reachable" : "not reachable", el("p", { class: "quiet" }, told.store.embedded ? "embedded" : "a ClickHouse of yours")),
     card("Processes", `${told.processes.filter((one) => one.state === "ready").length} of ${told.processes.length} ready`));
