@@ -81,8 +81,7 @@ RULES: tuple[Rule, ...] = (
         dashboard="taximeter-providers",
         summary="More than nine of ten attempts at a provider fail by its fault.",
         runbook="Check the provider's status page. With a route the others take over; without one, drain it and "
-        "point the "
-        "apps elsewhere. It comes back by itself.",
+        "point the apps elsewhere. It comes back by itself.",
         sql=f"SELECT provider, sumIf(attempts, error_class IN ({PROVIDER_FAULTS})) / sum(attempts) AS value "
         f"FROM attempts_by_minute WHERE {_MINUTES} GROUP BY provider HAVING sum(attempts) >= 10",
     ),
@@ -124,8 +123,8 @@ RULES: tuple[Rule, ...] = (
         summary="Rows of the store are doubled, or sums of a roll-up or the ledger are not those of the rows.",
         runbook="`taximeter store check` names the days; roll-ups are made anew from their rows by themselves. For the "
         "ledger: docs/budgets.md, comparing and rebuilding it.",
-        sql="SELECT instance, metric, argMax(health.value, at) AS value "
+        sql="SELECT instance, metric, abs(argMax(health.value, at)) AS value "
         f"{_HEALTH} AND metric IN ('taximeter_self_check_doubled_rows', 'taximeter_self_check_drifted_days', "
-        "'taximeter_ledger_drifting_counters') GROUP BY instance, metric, labels",
+        "'taximeter_budget_drift') GROUP BY instance, metric, labels",
     ),
 )  # fmt: skip

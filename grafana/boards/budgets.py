@@ -51,6 +51,16 @@ BUDGETS = Dashboard(
             f"{_LEVELS} AND metric = 'taximeter_budget_used' GROUP BY time, budget, unit ORDER BY time",
         ),
         Panel(
+            title="Ledger against store",
+            description="By how much the ledger and the rows of calls differ, in the unit of the budget. 0, "
+            "always; the "
+            "recorder compares every few minutes.",
+            thresholds=rising(1e-9, 1e-9),
+            sql="SELECT $__timeInterval(at) AS time, labels['budget'] AS budget, labels['unit'] AS unit, "
+            "max(abs(value)) AS \"Drift\" "
+            f"{_LEVELS} AND metric = 'taximeter_budget_drift' GROUP BY time, budget, unit ORDER BY time",
+        ),
+        Panel(
             title="Refused calls", unit="short", stacked=True,
             description="Calls that a policy refused, by team.",
             sql="SELECT $__timeInterval(minute) AS time, team, sum(calls) AS \"Refused\" FROM calls_by_minute "
@@ -63,7 +73,7 @@ BUDGETS = Dashboard(
             f"{_REASONS} AND outcome = 'refused' GROUP BY team, reason ORDER BY \"Calls\" DESC LIMIT 100",
         ),
         Panel(
-            title="Shadow decisions", kind="table", width=24,
+            title="Shadow decisions", kind="table",
             description="What policies in shadow, or that only observe, would have done. None where there are none.",
             sql=f"SELECT team AS \"Team\", project AS \"Project\", reason AS \"Would have\", count() AS \"Calls\" "
             f"{_REASONS} AND (startsWith(reason, 'shadow:') OR endsWith(reason, ':would_deny')) "

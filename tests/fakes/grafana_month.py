@@ -24,6 +24,7 @@ FIGURES = {
     ("taximeter_budget_used", "'budget', 'search', 'unit', 'USD'"): 40,
     ("taximeter_budget_held", "'budget', 'search', 'unit', 'USD'"): 1,
     ("taximeter_budget_used_ratio", "'budget', 'search', 'unit', 'USD'"): 0.41,
+    ("taximeter_budget_drift", "'budget', 'search', 'unit', 'USD'"): 0,
     ("taximeter_journal_segments", ""): 2,
     ("taximeter_journal_bytes", ""): 4096,
     ("taximeter_sink_lag_seconds", "'sink', 'clickhouse'"): 1,
@@ -56,6 +57,11 @@ def write_health(
     )
 
 
+def with_views(client: Client) -> None:
+    for statement in view_statements("1.41"):
+        client.command(statement)
+
+
 def priced_calls(settings, count: int) -> Iterator[PricedCall]:
     pricer = pricer_of(settings)
     for number, drawn in enumerate(synthetic_calls(count)):
@@ -68,8 +74,7 @@ def priced_calls(settings, count: int) -> Iterator[PricedCall]:
 def month_store(folder: Path) -> Iterator[Client]:
     with embedded_store(folder) as store:
         client = ready_store(store)
-        for statement in view_statements("1.41"):
-            client.command(statement)
+        with_views(client)
         calls = list(priced_calls(store.settings, CALLS))
         insert(client, "calls", [call_row(one) for one in calls])
         insert(client, "attempts", [row for one in calls for row in attempt_rows(one)])

@@ -25,7 +25,7 @@ BAD_FIGURES = {
     "budget": ("taximeter_budget_used_ratio", 0.95),
     "journal": ("taximeter_sink_lag_seconds", 500),
     "losses": ("taximeter_losses_total", 3),
-    "drift": ("taximeter_self_check_drifted_days", 1),
+    "drift": ("taximeter_budget_drift", -0.5),
 }
 GOOD = {
     "outcome": "'ok'", "status": "200", "error_class": "''", "duration_ms": "900.0", "ttft_ms": "300.0",

@@ -2,14 +2,17 @@
 
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from grafana.alerts.rules import RULES
 from grafana.boards import DASHBOARDS
 from grafana.macros import expand
 from grafana.model import Dashboard, Panel
 from tests.fakes.grafana_month import MONTH, month_store
 
+ROOT = Path(__file__).parents[3]
 PANELS = [(board, panel) for board in DASHBOARDS for panel in board.panels]
 VARIABLES = {variable.name: variable for board in DASHBOARDS for variable in board.variables if variable.sql}
 UNITS = {"short", "ms", "s", "bytes", "percentunit", "reqps", "suffix: tok/s"}
@@ -109,6 +112,17 @@ def test_every_panel_says_what_it_shows_and_every_dashboard_has_its_own_uid():
     assert all(len(panel.description) > 20 for _, panel in PANELS)
     assert len({board.uid for board in DASHBOARDS}) == len(DASHBOARDS)
     assert all(len(board.uid) <= 40 and board.uid.startswith("taximeter-") for board in DASHBOARDS)
+
+
+def test_figures_of_the_machine_have_the_names_of_metrics():
+    documented = set(re.findall(r"`(taximeter_\w+)`", (ROOT / "docs/metrics.md").read_text()))
+    used = {
+        name
+        for sql in [*(panel.sql for _, panel in PANELS), *(rule.sql for rule in RULES)]
+        for name in re.findall(r"'(taximeter_\w+[a-z])'", sql)
+    }
+    assert len(used) > 10
+    assert used <= documented
 
 
 def test_links_lead_to_dashboards_that_are_there():
