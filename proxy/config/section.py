@@ -1,6 +1,7 @@
 """What every schema of ours is made of: sections of known keys, and values whose mistakes are worded for people."""
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
@@ -13,8 +14,12 @@ SAID = "taximeter"
 
 
 def parsed(parse: Callable[[Any], Any], written_as: Any = Any) -> PlainValidator:
-    """A validator whose ValueError is kept word for word; `written_as` is the type of the raw value, for editors."""
+    """A validator whose ValueError is kept word for word; `written_as` is the type of the raw value, for editors.
 
+    It wraps `parse`, so that a reference of the keys can say by it how a value is written.
+    """
+
+    @wraps(parse)
     def validate(raw: Any) -> Any:
         try:
             return parse(raw)
@@ -25,9 +30,11 @@ def parsed(parse: Callable[[Any], Any], written_as: Any = Any) -> PlainValidator
 
 
 class Section(BaseModel):
-    """A mapping of known keys. A key without a value counts as left out, as does a section without keys."""
+    """A mapping of known keys, described by the texts behind them. A key without a value counts as left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
