@@ -4,8 +4,6 @@ The supervisor reads and compiles the YAML, and leaves the outcome in one file; 
 each time it is told to. A file that cannot be used changes nothing: the policies before it stay.
 """
 
-import os
-import socket
 from collections.abc import Callable
 
 import msgspec
@@ -23,7 +21,7 @@ from proxy.governor import Governor
 from proxy.handler import Handler
 from proxy.policy_state import policies_file
 from proxy.providers import PROVIDERS
-from proxy.routing import Routes
+from proxy.routing import Routes, worker_name
 from proxy.settings import Settings
 
 _HOST_CURRENCIES = {host: code for provider in PROVIDERS for host, code in provider.currencies.items()}
@@ -82,7 +80,7 @@ class Policing:
         if routes is None:
             if policies.routing == NO_ROUTING:
                 return
-            routes = self._handler.routes = Routes(self._handler.upstreams, f"{socket.gethostname()}-{os.getpid()}")
+            routes = self._handler.routes = Routes(self._handler.upstreams, worker_name())
         routes.install(policies.routing)
 
     async def close(self) -> None:

@@ -3,6 +3,8 @@
 Rebuilt when the policies change; what is known of a target stays where the target and its rule are the same.
 """
 
+import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 
@@ -16,6 +18,11 @@ from policies.retrying import RetryBudget
 from policies.routes_compiled import NO_ROUTING, BreakerRule, RetryRule, Route, RouteTarget, Routing
 from proxy.call import Call
 from proxy.upstream.provider import Upstream
+
+
+def worker_name() -> str:
+    """A name that no other worker and no other machine has."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class TargetState(msgspec.Struct, frozen=True):

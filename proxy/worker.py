@@ -17,7 +17,9 @@ from proxy.handler import Handler, Journal
 from proxy.outbox import Outbox
 from proxy.policing import Policing
 from proxy.providers import find_provider
+from proxy.routing import worker_name
 from proxy.settings import Listen, Settings
+from proxy.target_sharing import TargetSharing
 from proxy.upstream.provider import Upstream
 
 _TICK_S = 0.25
@@ -64,7 +66,8 @@ async def run_worker(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    ticker = asyncio.ensure_future(_tick(handler, upstreams, journal, loop))
+    sharing = TargetSharing(settings.run_dir, worker_name())
+    ticker = asyncio.ensure_future(_tick(handler, upstreams, journal, loop, sharing))
     on_ready(port)
     try:
         await stop.wait()
@@ -106,7 +109,11 @@ def _listen(listen: Listen) -> socket.socket:
 
 
 async def _tick(
-    handler: Handler, upstreams: dict[str, Upstream], journal: Journal, loop: asyncio.AbstractEventLoop
+    handler: Handler,
+    upstreams: dict[str, Upstream],
+    journal: Journal,
+    loop: asyncio.AbstractEventLoop,
+    sharing: TargetSharing,
 ) -> None:
     full = ""
     while True:
@@ -115,5 +122,6 @@ async def _tick(
         if journal.full != full:
             full = _told(journal)
         handler.expire(now_s)
+        sharing.step(handler.routes, now_s)
         for upstream in upstreams.values():
             upstream.pool.sweep(now_s)

@@ -19,6 +19,7 @@ COMMANDS = {
     "budget": "proxy.cli.budget",
     "ledger": "proxy.cli.ledger",
     "keys": "proxy.cli.keys",
+    "target": "proxy.cli.target",
     "audit": "proxy.cli.audit",
     "report": "proxy.cli.report",
     "sql": "proxy.cli.sql",
