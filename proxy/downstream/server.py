@@ -76,7 +76,9 @@ class ClientRequest:
 
     __slots__ = ("_whole", "body", "client", "head", "upgrade", "varying")
 
-    def __init__(self, head: KnownHead, varying: Headers, body: Body, client: "ClientConnection") -> None:
+    def __init__(
+        self, head: KnownHead, varying: Headers, body: Body, client: "ClientConnection", whole: bytes | None = None
+    ) -> None:
         self.head = head
         self.varying = varying
         """The header fields that differ from call to call, names in lower case."""
@@ -84,14 +86,8 @@ class ClientRequest:
         self.client = client
         self.upgrade = False
         """Whether it asks for another protocol on this connection (WebSocket)."""
-        self._whole: bytes | None = None
-
-    @classmethod
-    def whole(cls, head: KnownHead, varying: Headers, body: bytes, client: "ClientConnection") -> Self:
-        """A request that is there completely."""
-        request = cls(head, varying, EMPTY_PAYLOAD, client)
-        request._whole = body
-        return request
+        self._whole = whole
+        """The body where it came with the head; `body` is empty then."""
 
     @classmethod
     def parsed(cls, message: RawRequestMessage, body: StreamReader, client: "ClientConnection") -> Self:
@@ -235,7 +231,7 @@ class ClientConnection(RequestHandler):
             self._arriving = ArrivingBody(body, missing_bytes, self._loop)
             request = ClientRequest(head, varying, self._arriving, self)
         else:
-            request = ClientRequest.whole(head, varying, body, self)
+            request = ClientRequest(head, varying, EMPTY_PAYLOAD, self, body)
         messages: Any = self._messages
         messages.append((request, request.body))
         waiter = self._waiter
