@@ -16,6 +16,7 @@ from exporters.prometheus.levels import Generation, level_families
 from exporters.prometheus.page import render
 from exporters.prometheus.recorder import recorder_families
 from exporters.prometheus.sink import PrometheusSink
+from exporters.prometheus.targets import TargetLevel, target_families
 from exporters.recorder.status import RecorderStatus
 from exporters.upkeep import run_upkeep
 from policies.ledger.books import Books, BooksUnavailableError
@@ -25,6 +26,7 @@ from proxy.admin.metrics import status_families
 from proxy.app_ledger_asks import watch_of
 from proxy.policy_state import policies_file, policy_state
 from proxy.settings import Settings
+from proxy.target_status import target_statuses
 
 _SCRAPE_PATIENCE_S = 0.5
 """How long `/metrics` waits for a fresh status; a store that hangs must not cost Prometheus its scrape."""
@@ -83,7 +85,13 @@ class Levels:
         except BooksUnavailableError:
             levels = []  # no figure is better than an old one that looks like a new one
         drift = drift_families(self._watch.found, budgets)
-        return [*level_families(levels, generations), *drift]
+        return [*level_families(levels, generations), *drift, *target_families(self._targets())]
+
+    def _targets(self) -> list[TargetLevel]:
+        return [
+            TargetLevel(target=one.target, state=one.state, calls=one.calls, failures=one.failures)
+            for one in target_statuses(self._settings, time.time_ns())
+        ]
 
 
 def machine_source(known: RecorderStatus, looks: Looks, levels: Levels) -> MachineSource:

@@ -7,6 +7,7 @@ counter can take (negative, not finite) is left out and reported.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from operator import attrgetter
 
 from prometheus_client.metrics_core import Metric
@@ -78,6 +79,8 @@ class CallMetrics:
         said = "Tries by the HTTP status of the provider, none where none came."
         self._statuses = counter("taximeter_provider_responses", said, "provider", "status")
         self._retries = counter("taximeter_retries", "Tries after the first one of a call.", "provider")
+        said = "Tries at another target than the one before, of calls with a route."
+        self._fallbacks = counter("taximeter_fallbacks", said, "provider", "error_class")
         self._streams = counter("taximeter_streams", "Answers that were streams, by how they ended.", "provider", "end")
         said = "Time to connect to a provider, where no kept connection was used."
         self._connect = times("taximeter_connect_seconds", said, CONNECT_BOUNDS_NS, "provider")
@@ -132,6 +135,10 @@ class CallMetrics:
         if team is not None:
             self._team_calls.add((team, outcome))
         last = call.attempts[-1] if call.attempts else None
+        for before, after in pairwise(call.attempts):
+            if after.target != before.target:
+                why = before.error.error_class if before.error is not None else NONE
+                self._fallbacks.add((plain(before.provider), plain(why)))
         for attempt, price in zip(call.attempts, priced.prices, strict=True):
             own = pair if attempt is last else self._attempt_pair(call, attempt)
             odd += self._count_attempt(call, attempt, price, own, team)

@@ -172,3 +172,11 @@ def test_whatever_stands_in_a_record_it_is_counted_and_can_be_told(calls, teams)
     for accept in ("", "application/openmetrics-text; version=1.0.0"):
         body, _ = render(accept, metrics.families())
         assert b"taximeter_label_overflows" in body
+
+
+def test_a_try_at_another_target_is_a_fallback_and_one_at_the_same_is_not():
+    failed = {"outcome": "error", "error": error("overloaded", 529)}
+    tries = (attempt(1, target="a/m", **failed), attempt(2, target="a/m", **failed), attempt(3, target="b/m"))
+    found = counted(call(1, *tries))
+    assert found["fallbacks_total", "openai", "overloaded"] == 1
+    assert found["retries_total", "openai"] == 2

@@ -15,6 +15,7 @@ from exporters.prometheus.page import render
 from exporters.prometheus.recorder import recorder_families
 from exporters.prometheus.sink import PrometheusSink
 from exporters.prometheus.tables import MAX_SETS
+from exporters.prometheus.targets import TargetLevel, target_families
 from exporters.recorder.ports import Batch, PricedCall
 from exporters.recorder.status import RecorderStatus, SelfCheckStatus, SinkStatus
 from proxy.admin.metrics import status_families
@@ -48,6 +49,9 @@ def full():
             calls.append(PricedCall(failed, (CENT,)))
     odd = call(0, attempt(1, unread="bad_coding"), client_gone=True)
     calls.append(PricedCall(odd, (Priced(amount=None, currency="USD"),)))
+    wrong = judge(ErrorSeen(status=500), "server_error")
+    moved = (attempt(1, target="a/m", outcome="error", error=wrong), attempt(2, target="b/m"))
+    calls.append(PricedCall(call(0, *moved), (CENT, CENT)))
     sink = PrometheusSink(max_models=MODELS, max_teams=TEAMS, now_ns=lambda: STARTED_NS)
     sink.deliver(Batch(instance="w", number=1, token="t", calls=calls))
     return sink
@@ -66,6 +70,7 @@ def families():
         *status_families(status_of_machine, age_s=0.1),
         *recorder_families(status),
         *level_families([budget], [Generation(of="policies", number=1, loaded_at_s=1.0)]),
+        *target_families([TargetLevel(target="a/m", state="closed", calls=1, failures=0)]),
         *full().families(),
     ]
 
