@@ -164,7 +164,7 @@ def test_labels_are_those_that_are_bounded(families):
     allowed = {
         *("provider", "model", "operation", "outcome", "status_class", "status", "error_class", "action", "reason"),
         *("type", "currency", "billing", "source", "end", "label", "le", "team", "sink", "what", "phase", "table"),
-        *("process", "about", "version", "platform", "budget", "unit", "of"),
+        *("process", "about", "version", "platform", "budget", "unit", "of", "target", "state"),
     }
     assert {label for f in families for s in f.samples for label in s.labels} <= allowed
 
