@@ -52,7 +52,7 @@ def test_a_provider_is_a_file_of_its_kinds_name_with_the_four_headings(provider)
 
 def test_every_provider_file_is_in_the_tuple():
     kinds = {provider.kind for provider in PROVIDERS}
-    shared = {"base", "judgement", "routing", "surfaces"}
+    shared = {"base", "judgement", "paths", "routing", "surfaces"}
 
     assert {module.name for module in pkgutil.iter_modules(providers.__path__)} == kinds | shared
     with pytest.raises(KeyError):
