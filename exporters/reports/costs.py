@@ -14,12 +14,13 @@ Source: tables `calls` (how many, how they ended) and `attempts` (tokens and mon
 roll-ups.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from exporters.reports.dimensions import Dimension
+from exporters.reports.formats import exact_text
 from exporters.reports.period import from_unix_ns
 from exporters.reports.pieces import Piece, cut
 from exporters.reports.question import ESTIMATED, INTERRUPTED, UNPRICED, Query, Question
@@ -45,6 +46,8 @@ _MEASURES = (
     "estimated",
     "unpriced",
     "interrupted",
+    "estimated_cost",
+    "interrupted_cost",
 )
 """What is summed, in the order of the columns."""
 
@@ -59,6 +62,8 @@ _COLUMNS = (
     Column(name="estimated", type="count", unit="calls", detail=True),
     Column(name="unpriced", type="count", unit="calls", detail=True),
     Column(name="interrupted", type="count", unit="calls", detail=True),
+    Column(name="estimated_cost", type="money", detail=True),
+    Column(name="interrupted_cost", type="money", detail=True),
     Column(name="share", type="ratio"),
 )
 _MEASURED = len(_MEASURES)
@@ -66,6 +71,7 @@ _COST = _MEASURES.index("cost")
 _PRICED = _MEASURES.index("priced")
 _FAILED = "`outcome` NOT IN ('ok', 'cancelled')"
 _NONE = "toUInt64(0)"
+_ESTIMATES = ("estimated_cost", "interrupted_cost")
 _USED = ("input_tokens", "cached_input_tokens", "output_tokens", "cost")
 _CALLS = {
     "calls": "count()",
@@ -76,6 +82,8 @@ _CALLS = {
     "estimated": f"countIf({ESTIMATED})",
     "unpriced": f"countIf({UNPRICED})",
     "interrupted": f"countIf({INTERRUPTED})",
+    # A call without an attempt of its own has a cost only where it was interrupted, and that is an estimate.
+    **dict.fromkeys(_ESTIMATES, f"sum(if(`attempt` = 0 AND {INTERRUPTED}, `cost`, NULL))"),
 }
 _ROLLED_CALLS = {
     "calls": "sum(`calls`)",
@@ -85,10 +93,16 @@ _ROLLED_CALLS = {
     "estimated": "sum(`estimated`)",
     "unpriced": "sum(`unpriced`)",
     "interrupted": f"sumIf(`calls`, {INTERRUPTED})",
+    **dict.fromkeys(_ESTIMATES, f"sum(if({INTERRUPTED}, `own_cost`, NULL))"),
 }
 # Tokens and money are those of the attempts, each with its own provider, model and currency; a call is counted once.
-_ATTEMPTS = dict.fromkeys(_MEASURES, _NONE) | {name: f"sum(`{name}`)" for name in _USED} | {"priced": "count(`cost`)"}
-_ROLLED_ATTEMPTS = _ATTEMPTS | {"priced": "sum(`priced`)"}
+_ATTEMPTS = dict.fromkeys(_MEASURES, _NONE) | {
+    **{name: f"sum(`{name}`)" for name in _USED},
+    "priced": "count(`cost`)",
+    "estimated_cost": f"sum(if({ESTIMATED}, `cost`, NULL))",
+    "interrupted_cost": f"sum(if({INTERRUPTED}, `cost`, NULL))",
+}
+_ROLLED_ATTEMPTS = _ATTEMPTS | {"priced": "sum(`priced`)", "estimated_cost": "sum(`estimated_cost`)"}
 _SOURCES = {"calls": (_CALLS, _ROLLED_CALLS), "attempts": (_ATTEMPTS, _ROLLED_ATTEMPTS)}
 """Table -> measure -> aggregate over its rows, and over those of its roll-ups."""
 
@@ -215,6 +229,8 @@ def _others(total: Sequence[Cell], shown: list[Sequence[Cell]]) -> list[Cell] | 
     # Others without a single priced call have no cost, which is not the same as a cost of nothing.
     shown_cost = exact_sum([_money(cell) for cell in columns[_COST]])
     others[_COST] = exact_difference(_money(total[_COST]), shown_cost) if others[_PRICED] else None
+    for number in (_MEASURES.index(name) for name in _ESTIMATES):
+        others[number] = exact_difference(_money(total[number]), exact_sum([_money(cell) for cell in columns[number]]))
     return others
 
 
@@ -246,5 +262,16 @@ def _note(section: Sequence[Cell], measures: Sequence[Cell]) -> str:
     kind = " (list-price equivalents, not money spent)" if section[1] == "subscription" else ""
     return (
         f"{name}{kind}: {found['calls']} calls, of them {found['estimated']} estimated, {found['unpriced']} unpriced, "
-        f"{found['interrupted']} interrupted."
+        f"{found['interrupted']} interrupted.{_of_the_money(found)}"
+    )
+
+
+def _of_the_money(found: Mapping[str, Cell]) -> str:
+    """How much of the money is no more than an estimate; empty where none is."""
+    estimated, interrupted = _money(found["estimated_cost"]), _money(found["interrupted_cost"])
+    if estimated is None and interrupted is None:
+        return ""
+    return (
+        f" Of the money {exact_text(estimated or Decimal(0))} is estimated, "
+        f"{exact_text(interrupted or Decimal(0))} is of interrupted calls."
     )

@@ -19,7 +19,7 @@ def ask(by="model", limit=None, where=()):
 def measures(calls, cost, *, errors=0, tokens=None, priced=None, estimated=0, unpriced=0, interrupted=0):
     amount = None if cost is None else Decimal(cost)
     known = priced if priced is not None else (0 if cost is None else calls)
-    return (calls, errors, tokens, None, tokens, amount, known, estimated, unpriced, interrupted)
+    return (calls, errors, tokens, None, tokens, amount, known, estimated, unpriced, interrupted, None, None)
 
 
 def cells(report, rows, *names):
