@@ -68,6 +68,21 @@ def refusal(refused: Refused, now_ns: int, dialect: str = "") -> Deny:
     )
 
 
+def cut_short(refused: Refused, now_ns: int) -> Deny:
+    """The ledger's no to an answer under way that has used what was held for it, as the app is told it."""
+    demand = refused.demand
+    refusal_of_it = refusal(refused, now_ns)
+    reason = f"{demand.policy}:cut"
+    if refused.unavailable:
+        return msgspec.structs.replace(refusal_of_it, reasons=(f"{reason}:ledger_unavailable",))
+    spent, held, limit = (rounded_text(one, demand.unit) for one in (refused.spent, refused.held, refused.allowed))
+    frees = f"; frees at {instant_text(refused.frees_at_ns)}" if refused.frees_at_ns is not None else ""
+    message = (
+        f"{_name(demand)}: {spent} of {limit} spent, {held} held; the answer has used its share and ends here{frees}"
+    )
+    return msgspec.structs.replace(refusal_of_it, message=message, reasons=(reason,))
+
+
 def after_admission(
     engine: Engine, call: CallFacts, demands: Sequence[Demand], admitted: Admitted, now_ns: int
 ) -> Aftermath:

@@ -38,6 +38,7 @@ IMAGE_TOKENS = 50_000
 DIALECT_IMAGE_TOKENS = {"anthropic.messages": 5_000}
 WITHOUT_OUTPUT = frozenset({"embeddings", "moderations", "rerank", "count_tokens"})
 """Operations whose answer has no billed output."""
+_ASSUMED = "assumed"
 _STEP_TOKENS = 1_000
 _FINE_TOKENS = 16_000
 """Up to here one step is enough; it doubles each time that the bound does."""
@@ -52,6 +53,8 @@ class Tokens(msgspec.Struct, frozen=True):
     output: int | None
     how: str
     """`input=bytes output=max_tokens`: where each figure comes from."""
+    assumed: int = 0
+    """How many of the output tokens are no bound, but what a rule assumes."""
 
 
 def token_bound(call: CallFacts, rate: ModelRate | None, assume_output_tokens: int | None = None) -> Tokens:
@@ -62,7 +65,8 @@ def token_bound(call: CallFacts, rate: ModelRate | None, assume_output_tokens: i
     context = rate.context_tokens if rate else None
     inputs, how_in = _input(call, context)
     outputs, how_out = _output(call, rate, assume_output_tokens)
-    return Tokens(inputs, outputs, f"input={how_in} output={how_out}")
+    assumed = (outputs or 0) if how_out.startswith(_ASSUMED) else 0
+    return Tokens(inputs, outputs, f"input={how_in} output={how_out}", assumed)
 
 
 def rounded_up(tokens: int) -> int:
@@ -95,7 +99,7 @@ def _output(call: CallFacts, rate: ModelRate | None, assumed: int | None) -> tup
     stated = call.request.max_output_tokens
     model = rate.max_output_tokens if rate else None
     context = rate.context_tokens if rate else None
-    found = ((stated, "max_tokens"), (model, "model"), (assumed, "assumed"), (context, "context"))
+    found = ((stated, "max_tokens"), (model, "model"), (assumed, _ASSUMED), (context, "context"))
     tokens, how = next(((one, how) for one, how in found if one is not None and one >= 0), (None, "none_stated"))
     if tokens is None:
         return None, how
@@ -112,6 +116,11 @@ def money_bound(call: CallFacts, tokens: Tokens, rate: ModelRate) -> int | None:
         nano += (count or 0) * price
     of_units = _units_bound(call.inputs, rate)
     return None if of_units is None else -(-(nano + of_units) // _PER)
+
+
+def output_nano(tokens: int, rate: ModelRate) -> int:
+    """What so many output tokens cost at the dearest, in nano-units of the rate's currency, rounded up."""
+    return -(-tokens * rate.output_nano // _PER)
 
 
 def _units_bound(inputs: Inputs | None, rate: ModelRate) -> int | None:

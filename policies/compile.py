@@ -32,6 +32,7 @@ QUEUE_WAIT_NS = 5 * 10**9
 MOST_QUEUE_WAIT_NS = 600 * 10**9
 CLAMP_MIN = 256
 """Output tokens that a clamped call keeps where nothing is said: a short answer."""
+_WHEN_REACHED = {"hard": "cut"}
 _CLAMPED = frozenset({"tokens", "output_tokens"})
 """Units, beside money, that an output limit makes more or less of."""
 
@@ -68,6 +69,8 @@ class Rules:
             start = self._defaults.week_start if section.week_start is None else section.week_start
             window = Window(shape=window.shape, zone=section.zone or self._defaults.zone, week_start=start)
         carry_most, carry_since_ns = self._carry(section, window, amount, path)
+        enforce = section.enforce or self._defaults.enforce
+        when_reached = section.when_reached or self._defaults.when_reached or _WHEN_REACHED.get(enforce, "finish")
         return Budget(
             **self._shared(name, "budget", section, amount, path),
             window=window,
@@ -76,6 +79,8 @@ class Rules:
             carry_since_ns=carry_since_ns,
             thresholds=self._thresholds(section.thresholds, (*path, "thresholds")),
             clamp_min=self._clamp(section, amount, path),
+            cuts=when_reached == "cut",
+            step_bytes=section.unbounded_bytes or self._defaults.unbounded_bytes,
         )
 
     def _limit(self, name: str, section: LimitSection) -> Limit:

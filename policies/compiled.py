@@ -13,6 +13,7 @@ from policies.conditions import Match
 from policies.demand import Enforce, Unavailable
 from policies.keys import KeySecret, Mode
 from policies.routes_compiled import NO_ROUTING, Routing
+from policies.steps import STEP_BYTES
 from proxy.core.price import Price
 
 Shape = Literal["hour", "day", "week", "month", "rolling", "total"]
@@ -90,6 +91,10 @@ class Budget(Rule, frozen=True, kw_only=True, omit_defaults=True):
     thresholds: tuple[Threshold, ...] = ()
     clamp_min: int | None = None
     """Lower the output limit of a call that does not fit, but no lower than that; None refuses the call."""
+    cuts: bool = True
+    """Whether a call under way is ended when there is no room for what it uses beyond its hold; else it goes on."""
+    step_bytes: int = STEP_BYTES
+    """How many bytes of a stream an amount stands for that is held in place of a bound."""
 
 
 class Limit(Rule, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 import msgspec
 
 from policies.demand import Demand
+from policies.steps import Growth
 from proxy.core.record import Draw, Hold
 
 
@@ -35,6 +36,8 @@ class Allow(msgspec.Struct, frozen=True, kw_only=True):
     """Counters whose levels bring something, once the call is admitted (`policies.answers`)."""
     hold: Hold | None = None
     """The most that it can use, for its record; None where no rule asked."""
+    growth: Growth | None = None
+    """How its holds grow while it is under way; None where all of them are bounds."""
     downgrade: str = ""
     """The model, alias or `provider/model` that a threshold asks for instead (`policies.downgrade` acts on it)."""
 

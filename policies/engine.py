@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from policies.actions import ACTIONS
 from policies.actions.base import Passed
-from policies.compiled import NO_POLICIES, Budget, CompiledPolicies, KeyRule
+from policies.compiled import NO_POLICIES, Budget, CompiledPolicies, KeyRule, Rule
 from policies.counters import Counters, enforcement, threshold_amount
 from policies.decision import Allow, Decision, Deny, Target
 from policies.demand import Demand, Level, is_currency
@@ -21,6 +21,7 @@ from policies.match import MAX_REMEMBERED, Bound, Matcher, MatchKey
 from policies.prepared import Entry, Prepared
 from policies.ratebook import RateBook
 from policies.shares import DRAWN_BY_FREE_CALLS, Share, ShareBook, Shares
+from policies.steps import Assumed, Growth, Step
 from policies.wording import bounded
 from proxy.prices.match import matches
 
@@ -108,7 +109,7 @@ def decide(call: CallFacts, engine: Engine = _NO_POLICY, now_ns: int = 0, level:
 class _Walk:
     """One decision under way: the reasons and demands of its call so far."""
 
-    __slots__ = ("call", "demands", "downgrade", "draws", "engine", "level", "now_ns", "reasons", "shares")
+    __slots__ = ("call", "demands", "downgrade", "draws", "engine", "level", "now_ns", "reasons", "shares", "steps")
 
     def __init__(self, engine: Engine, call: CallFacts, now_ns: int, level: LevelOf, shares: Shares) -> None:
         self.engine = engine
@@ -119,6 +120,7 @@ class _Walk:
         self.reasons: list[str] = []
         self.demands: list[Demand] = []
         self.draws: list[Draw] = []
+        self.steps: list[Step | None] = []
         self.downgrade = ""
 
     def decide(self, prepared: Prepared) -> Decision:
@@ -136,6 +138,7 @@ class _Walk:
             recorded=draws if len(booked) == len(draws) else tuple(booked),
             tells=prepared.tells,
             hold=self.shares.hold if self.demands else None,
+            growth=Growth(tuple(self.steps), self.shares.output_nano) if any(self.steps) else None,
             downgrade=self.downgrade,
         )
 
@@ -150,13 +153,13 @@ class _Walk:
         if share.left_out:
             self.reasons.append(f"{bound.rule.policy}:{share.left_out}")
             return None
-        self._add(entry, share.amount, share.bill)
+        self._add(entry, share.amount, share.bill, share.assumed)
         self.reasons.append(entry.holds + share.text)
         if entry.acts_from is not None and (level := self.level(entry.demand.counter)):
             return self._pass_thresholds(bound, level)
         return None
 
-    def _add(self, entry: Entry, amount: int, bill: str) -> None:
+    def _add(self, entry: Entry, amount: int, bill: str, assumed: Assumed | None = None) -> None:
         if bill:
             demand = self.engine.counters.demand(entry.bound, amount, self.now_ns, bill)
             draw = replace(entry.draw, held=amount, bill=bill, exchange=demand.exchange)
@@ -164,6 +167,7 @@ class _Walk:
             demand, draw = replace(entry.demand, amount=amount), replace(entry.draw, held=amount)
         self.demands.append(demand)
         self.draws.append(draw)
+        self.steps.append(_step(entry.bound.rule, assumed) if assumed is not None else None)
 
     def _without_bound(self, entry: Entry, share: Share) -> Deny | None:
         """A call that nothing can be held for: hard rules refuse it, others count it when it is over."""
@@ -241,6 +245,15 @@ def thresholds_passed(rule: Budget, bound: Bound, level: Level, call: CallFacts)
         for threshold in rule.thresholds
         if used >= threshold_amount(bound.limit, threshold.at)
     ]
+
+
+def _step(rule: Rule, assumed: Assumed) -> Step | None:
+    """What a hold grows by; None for a pace, which is not held to a call's end, and for an amount of nothing."""
+    if not isinstance(rule, Budget) or not assumed.amount:
+        return None
+    if assumed.tokens:
+        return Step("tokens", assumed.tokens, assumed.amount, rule.cuts)
+    return Step("bytes", rule.step_bytes, assumed.amount, rule.cuts)
 
 
 def _key_refusal(rule: KeyRule, call: CallFacts, now_ns: int) -> Deny | None:

@@ -53,7 +53,10 @@ _PHASE_CLASSES: dict[Phase, ErrorClass] = {
     "idle": "stream_truncated",
     "answer": "stream_truncated",
     "shutdown": "unknown",
+    "budget": "unknown",
 }
+_OURS: frozenset[Phase] = frozenset({"shutdown", "budget"})
+"""Phases in which we ended it ourselves."""
 _LIMITED: frozenset[Phase] = frozenset({"first_byte", "idle", "answer"})
 """Phases in which a limit of ours makes it a `timeout`."""
 
@@ -120,7 +123,7 @@ def _on_the_way(seen: Seen, kind: str, judge_error: Judge) -> Verdict | None:
     late = trouble.timed_out and trouble.phase in _LIMITED
     error_class: ErrorClass = "timeout" if late else _PHASE_CLASSES[trouble.phase]
     rule = "way:stalled" if late and trouble.phase == "idle" else f"way:{trouble.phase}"
-    word: Word = "interrupted" if trouble.phase == "shutdown" else "broken" if seen.status else "error"
+    word: Word = "interrupted" if trouble.phase in _OURS else "broken" if seen.status else "error"
     return Verdict(rule, word, _judged(seen, error_class, trouble.message))
 
 

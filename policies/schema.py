@@ -7,6 +7,7 @@ from pydantic import Field
 from policies import values
 from policies.schema_parts import Conditions, PolicySection, Text, Zone
 from policies.schema_routes import OutcomeSection, RouteOptions, RouteSection
+from policies.steps import STEP_BYTES
 from proxy.config.section import parsed
 
 SCHEMA_FILE = "schema.json"
@@ -31,6 +32,8 @@ Amount = Annotated[values.Amount, parsed(values.amount, str), Field(examples=["5
 StandsIn = Annotated[values.Amount | str, parsed(values.stands_in, str), Field(examples=["deny", "allow", "0.50 USD"])]
 Weekday = Annotated[int, parsed(values.weekday, str), Field(examples=["monday"])]
 Fields = Annotated[tuple[str, ...], parsed(values.fields, Text), Field(examples=["user", ["team", "tag:env"]])]
+
+StepBytes = Annotated[int, Field(ge=1024, le=2**40)]
 
 
 class ExchangeRate(PolicySection):
@@ -59,6 +62,11 @@ class Defaults(PolicySection):
     """What a call without a known price gets."""
     assume_max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """The output of calls that state no limit, for models whose own is not known."""
+    unbounded_bytes: StepBytes = STEP_BYTES
+    """How many bytes of a stream or a WebSocket an amount of `unbounded` or `unknown_price` stands for in a budget."""
+    when_reached: Literal["cut", "finish"] | None = None
+    """What a stream or WebSocket gets that has used its hold where a budget has no more: cut ends it, finish lets it go
+    on. Left out: cut for `enforce: hard`, else finish."""
     other_currency: Literal["deny", "ignore"] = "deny"
     """What a call gets whose bill is in a currency that `rates` does not have."""
     when_ledger_unavailable: Literal["deny", "allow"] = "deny"
@@ -135,6 +143,10 @@ class BudgetSection(RuleSection):
     """What a window left is added to the next."""
     thresholds: list[ThresholdSection] = []
     """What happens on the way to the limit."""
+    unbounded_bytes: StepBytes | None = None
+    """See defaults."""
+    when_reached: Literal["cut", "finish"] | None = None
+    """See defaults."""
     clamp: bool = False
     """True lowers the output limit of a call that would only fit with less, in place of refusing it."""
     clamp_min: Annotated[int, Field(ge=1, le=10_000_000)] | None = None

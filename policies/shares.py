@@ -9,12 +9,23 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
-from policies.bounds import FRAME_TOKENS, Tokens, exchanged, money_bound, rounded_up, token_bound, unit_bound
+from policies.bounds import (
+    FRAME_TOKENS,
+    Tokens,
+    exchanged,
+    money_bound,
+    output_nano,
+    rounded_up,
+    token_bound,
+    unit_bound,
+)
 from policies.compiled import ModelRate, Rule
 from policies.demand import MONEY_SCALE, is_currency
 from policies.facts import CallFacts
 from policies.ratebook import RateBook
+from policies.steps import Assumed
 from policies.wording import number_text
 from proxy.core.money import Money
 from proxy.core.record import Hold
@@ -23,6 +34,7 @@ MAX_REMEMBERED = 4096
 """So many kinds of calls are remembered; then the memory begins anew."""
 DRAWN_BY_FREE_CALLS = frozenset({"calls", "concurrent"})
 """Units that a call which costs nothing draws on all the same; they need no bound either."""
+_OF_OUTPUT = frozenset({"tokens", "output_tokens"})
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -35,6 +47,8 @@ class Share(msgspec.Struct, frozen=True):
     """`0.0123USD`, with what stood in for a bound: `1USD:unbounded`."""
     problem: str = ""
     left_out: str = ""
+    assumed: Assumed | None = None
+    """What of it is no bound."""
 
 
 class Shares:
@@ -76,6 +90,11 @@ class Shares:
         return self._hold
 
     @property
+    def output_nano(self) -> int:
+        """What a million output tokens cost at the dearest, at the target that the hold is by."""
+        return self.rates[0].output_nano if self.rates and self.rates[0] is not None else 0
+
+    @property
     def how(self) -> str:
         """Where the bounds come from, in words."""
         return "; ".join(tokens.how for one in self._tokens.values() for tokens in one)
@@ -93,11 +112,19 @@ class Shares:
         if len(amounts) < len(bounds):
             return _fallback(rule, rule.unbounded, "unbounded", self.call.currency)
         most = max(amounts, default=0)
-        return Share(most, text=_text(most, rule.unit))
+        return Share(most, text=_text(most, rule.unit), assumed=self._assumed_tokens(rule))
+
+    def _assumed_tokens(self, rule: Rule) -> Assumed | None:
+        if rule.unit not in _OF_OUTPUT:
+            return None
+        # The smallest: the target that it is of is the first to pass it.
+        least = min([one.assumed for one in self._bounds(rule.assume_output_tokens) if one.assumed], default=0)
+        return Assumed(least, least) if least else None
 
     def _money(self, rule: Rule) -> Share:
         """The dearest of what the targets of the plan may cost, in the rule's currency."""
         dearest = Share(0)
+        assumed: Assumed | None = None
         for rate, tokens in zip(self.rates, self._bounds(rule.assume_output_tokens), strict=True):
             currency = rate.currency if rate else self.call.currency
             exchange = None if currency == rule.unit else rule.exchange.get(currency)
@@ -113,11 +140,16 @@ class Shares:
             else:
                 amount = nano if exchange is None else exchanged(nano, exchange)
                 share = Share(amount, "" if exchange is None else currency, _text(amount, rule.unit))
+                if rate is not None and tokens.assumed:
+                    more = output_nano(tokens.assumed, rate)
+                    of_it = Assumed(more if exchange is None else exchanged(more, exchange), tokens.assumed)
+                    share = replace(share, assumed=of_it)
             if share.problem:
                 return share
             if share.amount >= dearest.amount:
                 dearest = share
-        return dearest
+            assumed = _faster(assumed, share.assumed)
+        return dearest if dearest.assumed == assumed else replace(dearest, assumed=assumed)
 
     def _bounds(self, assumed: int | None) -> tuple[Tokens, ...]:
         """Bounds of each target's tokens where a rule assumes so many of a call that states no limit."""
@@ -190,7 +222,15 @@ def _fallback(rule: Rule, stands_in: int | None, why: str, currency: str) -> Sha
     if stands_in is None:
         return Share(0, problem=why)
     bill = currency if is_currency(rule.unit) and currency != rule.unit else ""
-    return Share(stands_in, bill, f"{_text(stands_in, rule.unit)}:{why}")
+    assumed = Assumed(stands_in) if stands_in else None
+    return Share(stands_in, bill, f"{_text(stands_in, rule.unit)}:{why}", assumed=assumed)
+
+
+def _faster(one: Assumed | None, other: Assumed | None) -> Assumed | None:
+    """Of two targets' assumptions the one that is the larger amount: it is safe for the other, too."""
+    if one is None or other is None:
+        return one or other
+    return one if one.amount >= other.amount else other
 
 
 def _text(amount: int, unit: str) -> str:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from policies.demand import Demand
+from policies.steps import Growth
 from proxy.blanks import NO_TRACE
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
 from proxy.core.facts import RequestFacts, ResponseFacts
@@ -20,6 +21,8 @@ from proxy.upstream.errors import UpstreamError
 if TYPE_CHECKING:
     import asyncio
 
+    from proxy.extending import Extension
+    from proxy.replies import Reply
     from proxy.upstream.keys import UpstreamKey
 
 _NO_FACTS = RequestFacts()
@@ -28,6 +31,7 @@ _LONGEST_TEXT_CHARS = 512
 _SHORTEST_KEY_CHARS = 8
 """A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
+_ENDED_BY_US = frozenset({"shutdown", "budget"})
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     uncounted: tuple[str, ...] = ()
     """Counters that could not be asked, and whose policy lets calls pass then."""
     hold: Hold | None = None
+    growth: Growth | None = None
+    """How the holds grow while the call is under way; None where all of them are bounds."""
     head_lines: bytes = b""
     """Header lines for the app, beside the provider's own."""
     body: bytes | None = None
@@ -59,8 +65,10 @@ class Call:
         "call_id",
         "caller",
         "client_gone",
+        "cut",
         "dialect_name",
         "exchange",
+        "extension",
         "facts",
         "identity",
         "interrupted",
@@ -78,6 +86,7 @@ class Call:
         "request",
         "request_bytes",
         "route",
+        "running",
         "started_at_ns",
         "started_ns",
         "status",
@@ -127,6 +136,12 @@ class Call:
         self.refusal_class: ErrorClass | None = None
         self.reasons = list(self.identity.reasons)
         self.attempts: list[AttemptRecord] = []
+        self.running: AttemptRecord | None = None
+        """The attempt of a routed call that is under way."""
+        self.extension: Extension | None = None
+        """What is held of an answer under way, where that is no bound (`proxy.extending`)."""
+        self.cut: Reply | None = None
+        """What the app was told where a budget ended its answer."""
 
     @property
     def head_lines(self) -> bytes:
@@ -181,6 +196,8 @@ class Call:
             request_bytes=self.request_bytes,
             hold=self.permit.hold if self.permit is not None else None,
             draws=self.permit.recorded if self.permit is not None else (),
+            ended=tuple(self.attempts),
+            running=self.running,
         )
 
     def closed(self) -> CallRecord:
@@ -300,7 +317,7 @@ def _judge(
     if seen is not None:
         return "error", call.upstream.kind.judge(seen)
     if error is not None:
-        outcome = "interrupted" if error.phase == "shutdown" else "broken" if status else "error"
+        outcome = "interrupted" if error.phase in _ENDED_BY_US else "broken" if status else "error"
         return outcome, judge(ErrorSeen(status=status, message=str(error), in_stream=status > 0), _way_class(error))
     if left_early:
         gone = ErrorSeen(status=status, message="the app closed the connection", in_stream=status > 0)
@@ -321,7 +338,7 @@ def _way_class(error: UpstreamError) -> ErrorClass:
         return "connect_error"
     if error.phase == "request":
         return "invalid_request"
-    if error.phase == "shutdown":
+    if error.phase in _ENDED_BY_US:
         return "unknown"
     if error.phase == "head":
         return "bad_upstream_body"

@@ -313,6 +313,12 @@ class Exchange:
             self.drop_connection()
             self._end(error)
 
+    def end_with(self, last: bytes, error: UpstreamError) -> None:
+        """End it from our side, behind payload of our own where the framing is ours."""
+        if self._relay != "as_is" and not self.ended:
+            self._send_framed((self._editor.finish() if self._editor is not None else b"") + last)
+        self.abandon(error)
+
     async def writable(self) -> None:
         """Wait until the provider takes more request bytes, or the exchange is over."""
         connection = self._connection

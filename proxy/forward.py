@@ -18,6 +18,7 @@ from proxy.downstream.server import PayloadBroken, without_frames
 from proxy.editing import Editor, UsageEditor
 from proxy.exchange import Exchange
 from proxy.ids import new_span_id
+from proxy.measuring import observe, own_framing
 from proxy.observer import Observer
 from proxy.replies import Reply, encode
 from proxy.request_head import RequestHead
@@ -75,7 +76,7 @@ class Forwarder:
 
     def observer(self, call: Call, head: AnswerHead) -> Observer:
         """A watcher for one answer."""
-        return Observer(call.route.dialect, head, self._max_captured_bytes, self._losses.lose)
+        return observe(call, head, self._max_captured_bytes, self._losses.lose)
 
     def lose(self, reason: str) -> None:
         """Count a loss."""
@@ -308,7 +309,8 @@ class _Attempt:
         return True
 
     def _watch(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
-        return self._owner.observer(self._call, head.answer), self._editor(head) if self._asked_usage else None
+        editor = self._editor(head) if self._asked_usage else own_framing(self._call, head)
+        return self._owner.observer(self._call, head.answer), editor
 
     def _editor(self, head: ResponseHead) -> Editor | None:
         if head.status >= 300 or head.content_type != "text/event-stream":

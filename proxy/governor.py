@@ -121,6 +121,7 @@ class Governor:
             recorded=decision.recorded,
             uncounted=answer.uncounted,
             hold=decision.hold,
+            growth=decision.growth,
             head_lines=lines,
             body=lowered.edited,
             changes=lowered.changes,

@@ -20,6 +20,7 @@ from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.counting import is_read
 from proxy.dialects.openai_chat import OPENAI_CHAT
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
+from proxy.extending import Extender
 from proxy.forward import Forwarder
 from proxy.gate import Gate
 from proxy.ids import new_call_id, new_span_id
@@ -107,6 +108,7 @@ class Handler:
         self._max_captured_bytes = settings.max_captured_bytes
         self._forwarder = Forwarder(journal, settings.max_captured_bytes)
         self._routed = RoutedForwarder(upstreams, journal, settings.max_captured_bytes)
+        self.extender = Extender(journal, self.calls)
         self._drained: asyncio.Future[None] | None = None
 
     async def handle(self, request: ClientRequest) -> bool:
@@ -191,6 +193,8 @@ class Handler:
         for call in list(self.calls):
             if call.exchange is not None and call.exchange.deadline_s < now_s:
                 call.exchange.expire()
+        if self.governor is not None:
+            self.extender.look(self.governor.ledger)
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the calls under way; after `grace_s` seconds they are ended."""

@@ -28,6 +28,7 @@ async def hold_again(governor: Governor | None, call: Call) -> bool:
     answer = await governor.ledger.extend(call.call_id, amounts, time.time_ns())
     if isinstance(answer, Refused):
         return False
+    permit = call.permit or permit  # as it is now: the hold of the attempt before may have been extended meanwhile
     draws = tuple(replace(draw, held=draw.held + amount) for draw, amount in zip(permit.draws, amounts, strict=True))
     kept = {draw.counter for draw in permit.recorded}
     call.permit = replace(permit, draws=draws, recorded=tuple(draw for draw in draws if draw.counter in kept))

@@ -6,6 +6,7 @@ import msgspec
 
 from proxy.core.facts import Dialect
 
+_NAMES_EVENTS = frozenset({"anthropic.messages", "openai.responses"})
 CALL_ID_HEADER = b"x-taximeter-call-id"
 
 
@@ -43,6 +44,13 @@ def encode(reply: Reply, dialect: Dialect, call_id: str, *, close: bool, body_wa
         lines.append("Connection: close")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     return head + body if body_wanted else head
+
+
+def error_event(reply: Reply, dialect: Dialect, call_id: str) -> bytes:
+    """An error as an event of a stream that has begun, so that the dialect's SDKs raise it."""
+    body = dialect.error_body(reply.status, reply.code, f"Taximeter: {reply.message}", call_id)
+    name = b"event: error\n" if dialect.name in _NAMES_EVENTS else b""
+    return b"%bdata: %b\n\n" % (name, body)
 
 
 def _phrase(status: int) -> str:

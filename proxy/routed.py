@@ -12,8 +12,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from msgspec.structs import replace
-
 from policies.breaker import bearing
 from policies.outcome_facts import Outcome
 from policies.retrying import NextStep, Progress, limits, next_step, retry_after_ms
@@ -191,7 +189,8 @@ class _Walk:
         if may_be_billed and not await hold_again(self._house.governor, call):
             return "budget"
         journal = self._owner.journal
-        written = journal.open_call(replace(call.opened(), ended=tuple(call.attempts), running=running))
+        call.running = running
+        written = journal.open_call(call.opened())
         return "" if written or not journal.refusing else "journal_full"
 
     def _learn_of_key(self, aim: Aim, ended: Ended, wait_ms: int | None) -> None:

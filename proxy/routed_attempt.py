@@ -23,7 +23,9 @@ from proxy.core.usage_request import ask_for_usage
 from proxy.editing import Editor, UsageEditor
 from proxy.held_exchange import Bounds, HeldExchange, Untouched
 from proxy.ids import new_span_id
+from proxy.measuring import observe
 from proxy.observer import Observer
+from proxy.replies import Reply, error_event
 from proxy.request_head import RequestHead
 from proxy.routed_row import had_answer, header_values, last_event, without_keys
 from proxy.upstream.errors import UpstreamError
@@ -247,7 +249,7 @@ class RoutedAttempt:
     def _watch(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
         answer = AnswerHead(status=head.status, content_type=head.content_type, content_encoding=head.content_encoding)
         sender = self._sender
-        observer = Observer(self._call.route.dialect, answer, sender.max_captured_bytes, sender.losses.lose)
+        observer = observe(self._call, answer, sender.max_captured_bytes, sender.losses.lose)
         return observer, self._editor(head)
 
     def _editor(self, head: ResponseHead) -> Editor | None:
@@ -261,10 +263,9 @@ class RoutedAttempt:
         return UsageEditor(head.content_encoding, keeps_null_usage=self._aim.upstream.kind.keeps_null_usage)
 
     def _error_event(self, message: str) -> bytes:
-        dialect = self._call.route.error_dialect
-        body = dialect.error_body(502, "stream_broken", f"Taximeter: {message}", self._call.call_id)
-        name = b"event: error\n" if dialect.name in {"anthropic.messages", "openai.responses"} else b""
-        return b"%bdata: %b\n\n" % (name, body)
+        call = self._call
+        reply = call.cut or Reply(status=502, code="stream_broken", message=message)
+        return error_event(reply, call.route.error_dialect, call.call_id)
 
     def _with_usage(self) -> bytes | None:
         call, aim = self._call, self._aim

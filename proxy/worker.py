@@ -79,6 +79,7 @@ async def run_worker(
         ticker.cancel()
         await server.shutdown(_LAST_WORDS_S)
         await handler.finished(_LAST_WORDS_S)
+        handler.extender.close()
         await policing.close()
         for upstream in upstreams.values():
             upstream.pool.close()

@@ -207,8 +207,8 @@ class LeasedLedger:
         if held is None:
             return _ADMITTED
         demands = held[0]
-        # What could not be counted at first is not counted later on either.
-        positions = [position for position, counter in enumerate(held[1]) if counter is not None]
+        # What could not be counted at first is not counted later on; and a spent soft budget would refuse even nothing.
+        positions = [position for position, one in enumerate(held[1]) if one is not None and amounts[position]]
         more = [msgspec.structs.replace(demands[position], amount=amounts[position]) for position in positions]
         passing = f"{call_id}+{next(self._passing)}"
         answer = await self.admit(passing, more, now_ns)
