@@ -6,7 +6,7 @@ Config: the variables team, project, key, provider, model.
 
 Example: `/d/taximeter-reliability?var-provider=minimax`
 
-Source: tables `calls_by_minute`, `attempts_by_minute`; `attempts` for fallbacks.
+Source: tables `calls_by_minute`, `attempts_by_minute`; `attempts` for fallbacks, `health` for breakers.
 """
 
 from grafana.model import Dashboard, Panel, rising
@@ -52,11 +52,17 @@ RELIABILITY = Dashboard(
         ),
         Panel(
             title="What a breaker sees", unit="percentunit", thresholds=rising(0.2, 0.5),
-            description="Share of attempts that failed by the provider's fault: what opens a breaker. Where each "
-            "breaker "
-            "stands is on the console and in /metrics.",
+            description="Share of attempts that failed by the provider's fault: what opens a breaker.",
             sql=f"SELECT {_AT}, provider, sumIf(attempts, error_class IN ({PROVIDER_FAULTS})) "
             f"/ greatest(sum(attempts), 1) AS \"Failed\" {_ATTEMPTS} GROUP BY time, provider ORDER BY time",
+        ),
+        Panel(
+            title="Breakers", stacked=True,
+            description="1 while a target of a route gets no call or only some: open, half_open, slow_start, draining, "
+            "rate_limited.",
+            sql="SELECT $__timeInterval(at) AS time, labels['target'] AS target, labels['state'] AS state, "
+            "max(value) AS \"Out\" FROM health WHERE $__timeFilter(at) AND metric = 'taximeter_target_state' "
+            "AND labels['state'] != 'closed' GROUP BY time, target, state ORDER BY time",
         ),
         Panel(
             title="Provider latency p95", unit="ms",

@@ -25,6 +25,7 @@ FIGURES = {
     ("taximeter_budget_held", "'budget', 'search', 'unit', 'USD'"): 1,
     ("taximeter_budget_used_ratio", "'budget', 'search', 'unit', 'USD'"): 0.41,
     ("taximeter_budget_drift", "'budget', 'search', 'unit', 'USD'"): 0,
+    ("taximeter_target_state", "'target', 'minimax', 'state', 'open'"): 1,
     ("taximeter_journal_segments", ""): 2,
     ("taximeter_journal_bytes", ""): 4096,
     ("taximeter_sink_lag_seconds", "'sink', 'clickhouse'"): 1,
