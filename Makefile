@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON_OF_VENV := $(VENV)/bin/python
 TOOLS := .make
-SOURCES := proxy policies exporters grafana tests
+SOURCES := proxy policies exporters grafana reference tests
 
 # An environment is good for one lock file, one set of entry points and one place; the stamp's name says which.
 fingerprint = $(shell { echo "$(CURDIR)"; cat pyproject.toml $(1); } | git hash-object --stdin | cut -c1-16)
@@ -75,6 +75,10 @@ bench-policies: $(DEV_STAMP) ## Measure: what fifty policies and a thousand keys
 .PHONY: dashboards
 dashboards: $(DEV_STAMP) ## Make Grafana's dashboards and alert rules anew
 	$(PYTHON_OF_VENV) -m grafana
+
+.PHONY: docs
+docs: $(DEV_STAMP) ## Make the references of docs/ anew: configuration keys, policy keys, columns
+	$(PYTHON_OF_VENV) -m reference
 
 .PHONY: faults
 faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against rows; ROUNDS=n makes it longer

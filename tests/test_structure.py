@@ -12,9 +12,10 @@ import exporters
 import grafana
 import policies
 import proxy
+import reference
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("proxy", "policies", "exporters", "grafana")
+PACKAGES = ("proxy", "policies", "exporters", "grafana", "reference")
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -130,7 +131,7 @@ def test_every_test_file_mirrors_a_module():
     assert astray == set()
 
 
-@pytest.mark.parametrize("package", [proxy, policies, exporters, grafana], ids=PACKAGES)
+@pytest.mark.parametrize("package", [proxy, policies, exporters, grafana, reference], ids=PACKAGES)
 def test_the_packages_are_those_of_this_checkout(package):
     # The project `proxy.py` would bring a package of the same name along.
     assert Path(package.__file__).parent == ROOT / package.__name__

@@ -114,15 +114,15 @@ class StoreConfig(Section):
     listen: Address = Listen("127.0.0.1", 8486)
     """Where the embedded store answers ClickHouse clients."""
     max_memory_bytes: SizeBytes | None = None
-    """What the embedded engine may hold; None: a quarter of the machine or container, from 1 to 4 GiB."""
+    """What the embedded engine may hold; left out, a quarter of the machine or container, from 1 to 4 GiB."""
     max_queries: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many queries the embedded store runs at once; more of them wait."""
     cluster: Identifier | None = None
     """Name of the cluster, as the server's `remote_servers` has it, that the tables are spread over."""
     retention: dict[Identifier, Annotated[int | None, parsed(values.retention_days)]] = {}
-    """Table -> days that its rows are kept, None for ever; a table that is not named is left as it is."""
+    """How long the rows of each table are kept; `never` is for ever, and a table that is not named is left as it is."""
     self_check_hour: Annotated[int | None, parsed(values.hour_of_day)] = 3
-    """When, in UTC, the recorder looks each night for doubled rows and drifted sums; None: never."""
+    """When, in UTC, the recorder looks each night for doubled rows and drifted sums; or `never`."""
 
 
 class LimitsConfig(Section):
@@ -265,7 +265,7 @@ class AlertsConfig(Section):
     group: Seconds = 10.0
     """How long a first alert waits for others to go with it."""
     repeat: Annotated[float | None, parsed(values.duration_or_never)] = 43200.0
-    """After how long one that lasts is told again; None: never."""
+    """After how long one that lasts is told again; or `never`."""
     link: BaseUrl | None = None
     """Where people look; the admin port, where left out."""
 
