@@ -168,7 +168,7 @@ async def test_while_paused_calls_wait_and_then_come(console):
         await shown.look()
         await shown.page.click("#pause")
         call_id = shown.happen(78)
-        await asyncio.sleep(0.5)
+        await shown.page.wait_for_selector("#pause:has-text('Go on (1 wait)')")
         assert await shown.page.query_selector(f'tr[data-call="{call_id}"]') is None
         await shown.page.click("#pause")
         await shown.page.wait_for_selector(f'tr[data-call="{call_id}"]')

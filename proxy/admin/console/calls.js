@@ -9,6 +9,7 @@ const HEADINGS = [
   ["Cost", "num"], ["Took", "num"], ["First token", "num wide"],
 ];
 const MOST_ROWS = 60;
+const REFUSED_MS = 5000;
 const STATES = { ok: "good", cancelled: "note", interrupted: "note" };
 
 export function row(call) {
@@ -60,18 +61,28 @@ export async function startLive() {
   const known = await ask("/api/reports/calls", { since: "24h", tz: zone, limit: 25 }).catch(() => ({ rows: [] }));
   known.rows.reverse().forEach(add);
 
-  const events = new EventSource("/api/live");
-  events.onopen = () => set("live", "good");
-  events.onerror = () => set("reconnecting", "note");
-  events.addEventListener("call", (event) => {
+  const happened = (event) => {
     const call = JSON.parse(event.data);
-    if (!paused) add(call);
-    else if (waiting.push(call) > MOST_ROWS) waiting.shift();
-  });
-  events.addEventListener("lost", (event) => {
+    if (!paused) { add(call); return; }
+    if (waiting.push(call) > MOST_ROWS) waiting.shift();
+    byId("pause").textContent = `Go on (${waiting.length} wait)`;
+  };
+  const missed = (event) => {
     lost += JSON.parse(event.data).count;
     byId("live-lost").textContent = `${count(lost)} calls came faster than this page took them; they are in the reports.`;
-  });
+  };
+  const listen = () => {
+    const events = new EventSource("/api/live");
+    events.onopen = () => set("live", "good");
+    events.onerror = () => {
+      set("reconnecting", "note");
+      // A browser comes back by itself after a cut, and not after a refusal: of a session that ended, of a full house.
+      if (events.readyState === EventSource.CLOSED) setTimeout(listen, REFUSED_MS);
+    };
+    events.addEventListener("call", happened);
+    events.addEventListener("lost", missed);
+  };
+  listen();
 }
 
 export function startSearch() {

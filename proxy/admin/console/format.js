@@ -50,7 +50,9 @@ export function ms(value) {
   return `${number >= 100 ? number.toFixed(0) : number.toFixed(1)} ms`;
 }
 
-export const percent = (text) => (text === null || text === undefined ? UNKNOWN : `${(Number(text) * 100).toFixed(1)} %`);
+/** Rounded down: what is not all of it never reads 100 %. */
+export const percent = (text) => (text === null || text === undefined ? UNKNOWN
+  : `${(Math.floor(Number(text) * 1000 + 1e-6) / 10).toFixed(1)} %`);
 
 export function bytes(n) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
