@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from policies.breaker import bearing
 from policies.outcome_facts import Outcome
-from policies.retrying import NextStep, Progress, limits, next_step, retry_after_ms
+from policies.retrying import Limits, NextStep, Progress, limits, next_step, retry_after_ms
 from policies.routes_compiled import RouteTarget
 from proxy.aiming import Aim, aim_at
 from proxy.call import Call
@@ -37,6 +37,8 @@ _NS_PER_MS = 1_000_000
 _OF_THE_KEY: frozenset[ErrorClass] = frozenset({"auth", "billing", "quota_exhausted", "rate_limit"})
 """What another key of the same provider may not meet."""
 _MOST_SHOWN_CHARS = 200
+_UNLIMITED = Limits(connect_ms=None, first_byte_ms=None, first_content_ms=None, idle_ms=None, attempt_ms=None)
+_GOOD = NextStep(where="nowhere", reason="good")
 
 
 class Journal(Protocol):
@@ -158,7 +160,7 @@ class _Walk:
                 self._head,
                 aim,
                 self._journey.route,
-                limits(self._journey.route.retry, self._elapsed_ms()),
+                self._limits(),
                 head_lines=self._head_lines(aim),
                 asks_usage=asks_usage,
             )
@@ -170,7 +172,7 @@ class _Walk:
             call.attempts.append(ended.record)
             self._last = attempt, ended
             now_ns = routes.clock()
-            wait_ms = retry_after_ms(ended.headers, now_ns)
+            wait_ms = retry_after_ms(ended.headers, now_ns) if ended.headers else None
             state.health.end(bearing(ended.outcome), now_ns, probe=probe, retry_after_ms=wait_ms)
             self._learn_of_key(aim, ended, wait_ms)
             if not attempt.refused_usage:
@@ -201,8 +203,10 @@ class _Walk:
 
     def _step(self, aim: Aim, ended: Ended) -> NextStep:
         route, routes = self._journey.route, self._routes
+        if ended.outcome.outcome == "ok":
+            return _GOOD
         if ended.committed or self._call.client_gone:
-            return NextStep(where="nowhere", reason="good" if ended.outcome.outcome == "ok" else "not_allowed")
+            return NextStep(where="nowhere", reason="not_allowed")
         if self._has_other_key(aim, ended.outcome) and self._tries < route.retry.tries_most:
             return NextStep(where="same")
         budget = routes.state(aim.target, route).budget
@@ -230,6 +234,14 @@ class _Walk:
             await asyncio.wait({left}, timeout=wait_ms / 1000)
         finally:
             self._call.waits = None
+
+    def _limits(self) -> Limits:
+        """Of the attempt that begins."""
+        rule = self._journey.route.retry
+        for stated in (rule.call_ms, rule.attempt_ms, rule.first_content_ms, rule.first_byte_ms, rule.idle_ms):
+            if stated is not None:
+                return limits(rule, self._elapsed_ms())
+        return _UNLIMITED if rule.connect_ms is None else limits(rule, 0)
 
     def _elapsed_ms(self) -> int:
         return (time.monotonic_ns() - self._call.started_ns) // _NS_PER_MS

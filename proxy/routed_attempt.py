@@ -291,9 +291,11 @@ class RoutedAttempt:
         call, aim, exchange = self._call, self._aim, self.exchange
         facts = self._facts(exchange)
         committed = exchange is not None and exchange.is_committed
-        names = self._sender.classifier.headers | _RETRY_HEADERS
+        asked = self._sender.classifier.headers
         head = exchange.head if exchange is not None else None
-        headers = header_values(head.raw, names) if head is not None else {}
+        headers: dict[str, str] = {}
+        if head is not None and (asked or head.status >= 300):
+            headers = header_values(head.raw, asked | _RETRY_HEADERS)
         kind = aim.upstream.kind
         seen = self._seen(exchange, facts, headers, committed=committed)
         outcome = self._sender.classifier.classify(seen, kind.kind, kind.judge)
