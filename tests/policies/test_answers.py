@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.answers import after_admission, refusal
+from policies.answers import after_admission, cut_short, refusal
 from policies.compiled import Budget, CompiledPolicies, Threshold, Window
 from policies.demand import Admitted, Demand, Level, Refused
 from policies.engine import CallFacts, Engine
@@ -129,3 +129,20 @@ def test_what_an_observed_budget_would_have_refused_and_what_was_not_counted_is_
 
     told = after_admission(Engine(), CALL, [one, other], answer, 0)
     assert told.reasons == ("limit:rpm:uncounted", "budget:b:would_deny")
+
+
+def test_an_answer_that_is_ended_says_which_budget_has_no_more():
+    refused = Refused(demand=demand(), spent=4 * USD, held=USD, allowed=5 * USD, frees_at_ns=90 * 10**9)
+    deny = cut_short(refused, 30 * 10**9)
+
+    assert (deny.status, deny.code, deny.reasons) == (429, "budget_exceeded", ("budget:b:cut",))
+    assert deny.message == (
+        "budget b (team=search): 4 USD of 5 USD spent, 1 USD held; the answer has used its share and ends here; "
+        "frees at 1970-01-01T00:01:30Z"
+    )
+
+
+def test_an_answer_that_is_ended_for_want_of_a_ledger_says_so():
+    deny = cut_short(Refused(demand=demand(), unavailable=True), 0)
+
+    assert (deny.status, deny.code, deny.reasons) == (503, "ledger_unavailable", ("budget:b:cut:ledger_unavailable",))

@@ -191,3 +191,26 @@ def test_a_budget_clamps_down_to_a_minimum():
 def test_a_clamp_that_could_do_nothing_is_a_mistake(text, what):
     (said,) = whats(f"budgets:\n  b: {{{text}}}\n")
     assert what in said
+
+
+@pytest.mark.parametrize(
+    ("text", "defaults", "cuts"),
+    [
+        ("", "", True),
+        ("enforce: soft, ", "", False),
+        ("enforce: soft, when_reached: cut, ", "", True),
+        ("when_reached: finish, ", "", False),
+        ("", "defaults: {when_reached: finish}\n", False),
+        ("when_reached: cut, ", "defaults: {when_reached: finish}\n", True),
+        ("", "defaults: {enforce: soft}\n", False),
+    ],
+)
+def test_a_hard_budget_ends_what_is_under_way_unless_something_else_is_said(text, defaults, cuts):
+    assert budget(f"{text}limit: 5 USD, window: day", defaults).cuts == cuts
+
+
+def test_how_many_bytes_an_amount_stands_for_can_be_stated():
+    assert budget("limit: 5 USD, window: day").step_bytes == 1 << 20
+    assert budget("limit: 5 USD, window: day", "defaults: {unbounded_bytes: 5000}\n").step_bytes == 5000
+    assert budget("limit: 5 USD, window: day, unbounded_bytes: 2000").step_bytes == 2000
+    assert whats("budgets:\n  b: {limit: 5 USD, window: day, unbounded_bytes: 10}\n")

@@ -5,12 +5,14 @@ import sys
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from policies.compiled import Budget, CompiledPolicies, KeyRule, Limit, ModelRate, Threshold, Window
 from policies.conditions import Condition, Match
 from policies.demand import Level
 from policies.engine import Allow, CallFacts, Deny, Engine, Target, decide
 from policies.facts import Inputs
+from policies.steps import Growth, Step
 from proxy.core.facts import RequestFacts
 from proxy.core.money import Money
 from proxy.core.record import Caller
@@ -221,3 +223,43 @@ def test_a_worker_that_decides_holds_neither_schema_nor_price_library():
     code = f"import sys, policies.engine, policies.answers, policies.inputs; print([m for m in '{heavy}'.split() if m in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "output", "step"),
+    [
+        (budget(assume_output_tokens=100), None, Step("tokens", 100, 200_000, cut=True)),
+        (budget(assume_output_tokens=100), 500, None),
+        (budget(assume_output_tokens=100, cuts=False), None, Step("tokens", 100, 200_000, cut=False)),
+        (budget(assume_output_tokens=100, unit="tokens"), None, Step("tokens", 100, 100, cut=True)),
+        (budget(assume_output_tokens=100, unit="output_tokens"), None, Step("tokens", 100, 100, cut=True)),
+        (budget(assume_output_tokens=100, unit="input_tokens"), None, None),
+        (budget(unbounded=7), None, Step("bytes", 1 << 20, 7, cut=True)),
+        (budget(unbounded=7, step_bytes=5000), None, Step("bytes", 5000, 7, cut=True)),
+        (budget(unbounded=0), None, None),
+        (budget(unit="calls", assume_output_tokens=100), None, None),
+    ],
+)
+def test_a_hold_that_is_no_bound_says_by_what_it_grows(rule, output, step):
+    decision = engine(rule).decide(call(output=output), NOW_NS)
+
+    assert isinstance(decision, Allow)
+    assert decision.growth == (None if step is None else Growth((step,), 2 * 10**9))
+
+
+def test_a_pace_and_a_model_with_a_limit_do_not_grow():
+    limit = Limit(name="l", policy="limit:l", unit="tokens", limit=10**6, per_ns=1, assume_output_tokens=100)
+    known = structs.replace(RATE, max_output_tokens=64)
+    rule = budget(assume_output_tokens=100)
+
+    assert engine(limits=(limit,)).decide(call(output=None), NOW_NS).growth is None
+    assert engine(rule, rates=(known,)).decide(call(output=None), NOW_NS).growth is None
+    assert engine(rule, limits=(limit,)).decide(call(output=None), NOW_NS).growth.steps[1] is None
+
+
+def test_a_plan_grows_by_the_dearest_of_its_targets():
+    dear = structs.replace(RATE, provider="other", output_nano=8 * 10**9)
+    a_call = structs.replace(call(output=None), targets=(("other", None), ("minimax", None)))
+    decision = engine(budget(assume_output_tokens=100), rates=(RATE, dear)).decide(a_call, NOW_NS)
+
+    assert decision.growth == Growth((Step("tokens", 100, 800_000, cut=True),), 8 * 10**9)

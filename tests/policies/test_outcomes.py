@@ -124,6 +124,7 @@ def test_an_error_in_a_stream_can_be_tried_again_until_content_was_sent():
         ("answer", False, 200, "stream_truncated", "way:answer", "broken"),
         ("answer", True, 200, "timeout", "way:answer", "broken"),
         ("shutdown", False, 200, "unknown", "way:shutdown", "interrupted"),
+        ("budget", False, 200, "unknown", "way:budget", "interrupted"),
     ],
 )
 def test_what_fails_on_the_way_has_a_class(phase, timed_out, status, outcome, rule, word):

@@ -3,9 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from policies.demand import MAX_AMOUNT
 from policies.spent import spent, whole
+from proxy.core.errors import ErrorFacts
 from proxy.core.pricing import Priced
 from proxy.core.record import AttemptRecord, Draw
 from proxy.core.usage import Usage
@@ -54,6 +56,15 @@ def test_an_attempt_without_a_cost_spends_at_least_what_was_held():
 
 def test_an_attempt_that_was_turned_away_spends_nothing():
     assert spent(USD, [attempt(status=503)], [usd(None)]) == 0
+
+
+@pytest.mark.parametrize("status", [0, 101, 200])
+def test_an_attempt_that_we_ended_ourselves_spends_what_was_held(status):
+    ours = replace(attempt(status=status), outcome="interrupted", error=ErrorFacts(error_class="unknown"))
+    theirs = replace(ours, outcome="error")
+
+    assert spent(USD, [ours], [usd(None)]) == 50
+    assert spent(USD, [theirs], [usd(None)]) == 0
 
 
 def test_a_call_that_was_never_tried_and_one_that_costs_nothing_spend_nothing():

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from proxy.core.sse import EventSplitter
 from proxy.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from proxy.dialects.openai_chat import OPENAI_CHAT
-from proxy.replies import Reply, encode
+from proxy.dialects.openai_responses import OPENAI_RESPONSES
+from proxy.replies import Reply, encode, error_event
 
 REPLY = Reply(status=502, code="upstream_unreachable", message="no route", headers=(("Retry-After", "3"),))
 
@@ -35,3 +37,13 @@ def test_a_status_without_a_name_is_still_http():
     assert encode(Reply(status=529, code="c", message="m"), OPENAI_CHAT, "c1", close=True).startswith(
         b"HTTP/1.1 529 Error\r\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [(OPENAI_CHAT, b""), (ANTHROPIC_MESSAGES, b"error"), (OPENAI_RESPONSES, b"error")]
+)
+def test_an_error_in_a_stream_is_one_event_with_the_dialects_envelope(dialect, name):
+    (event,) = EventSplitter().feed(error_event(REPLY, dialect, "c1"))
+
+    assert (event.name, event.complete) == (name, True)
+    assert event.data == dialect.error_body(502, "upstream_unreachable", "Taximeter: no route", "c1")

@@ -445,3 +445,65 @@ async def test_an_extension_of_what_could_not_be_counted_is_not_counted_either(w
     assert list(ledger.held("1")) == [None]
     ledger.settle("1", [60], NOW_NS)
     assert ledger.level(demand(0).counter) is None
+
+
+async def test_what_is_extended_is_held_until_the_call_is_settled(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(100)], NOW_NS)
+
+    assert isinstance(await ledger.extend("1", [900], NOW_NS), Admitted)
+    assert ledger.held("1") == [1000]
+    assert isinstance(await ledger.admit("2", [demand(1)], NOW_NS), Refused)
+    ledger.settle("1", [150], NOW_NS)
+    assert isinstance(await ledger.admit("2", [demand(850)], NOW_NS), Admitted)
+
+
+async def test_an_extension_that_does_not_fit_leaves_the_hold_as_it_was(workers, open_books):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(100), demand(1, counter="budget:other@2026-11-24T00:00:00Z")], NOW_NS)
+
+    answer = await ledger.extend("1", [901, 5], NOW_NS)
+
+    assert isinstance(answer, Refused)
+    assert answer.demand.counter == "budget:b@2026-11-24T00:00:00Z"
+    assert ledger.held("1") == [100, 1]
+
+
+async def test_workers_that_extend_at_the_same_time_do_not_pass_a_cap(workers):
+    ledgers = [workers(name) for name in "abc"]
+    chance = random.Random(11)
+
+    async def grows(ledger, name):
+        await ledger.admit(name, [demand(10)], NOW_NS)
+        for _ in range(60):
+            await ledger.extend(name, [chance.randrange(1, 30)], NOW_NS)
+        return ledger.held(name)[0]
+
+    held = await asyncio.gather(*(grows(ledger, name) for ledger, name in zip(ledgers, "abc", strict=True)))
+
+    assert 1000 - 30 < sum(held) <= 1000
+
+
+async def test_a_spent_soft_budget_does_not_stand_in_the_way_of_what_it_is_not_asked_for(workers):
+    ledger = workers("a")
+    soft = demand(1, counter="budget:soft@2026-11-24T00:00:00Z", enforce="soft")
+    await ledger.admit("1", [soft, demand(1)], NOW_NS)
+    await ledger.admit("2", [soft], NOW_NS)
+    ledger.settle("2", [5000], NOW_NS)
+    assert isinstance(await ledger.admit("3", [soft], NOW_NS), Refused)
+
+    assert isinstance(await ledger.extend("1", [0, 500], NOW_NS), Admitted)
+    assert ledger.held("1") == [1, 501]
+    assert isinstance(await ledger.extend("1", [1, 1], NOW_NS), Refused)
+
+
+async def test_a_call_that_was_settled_while_it_asked_for_more_holds_nothing(workers):
+    ledger = workers("a")
+    await ledger.admit("1", [demand(100)], NOW_NS)
+    asked = asyncio.ensure_future(ledger.extend("1", [500], NOW_NS))
+    await asyncio.wait({asked}, timeout=0)
+    ledger.settle("1", [100], NOW_NS)
+    await asked
+
+    assert ledger.held("1") == ()
+    assert isinstance(await ledger.admit("2", [demand(900)], NOW_NS), Admitted)
