@@ -185,7 +185,8 @@ class Follower:
         opened, closed = _match(content.records, losses)
         for stub in stubs:
             # The call has ended, and waits in quarantine: it must not be closed as interrupted, and so be twice.
-            if stub.line == "call" and opened.pop(stub.call_id, None) is None:
+            if stub.line == "call":
+                opened.pop(stub.call_id, None)
                 closed.append(stub.call_id)
         self._state.commit_read(segment.instance, segment.number, opened=opened, closed=closed, losses=losses)
         self._offer(segment, content)
@@ -207,13 +208,17 @@ def _stub(line: bytes) -> _Stub:
 
 
 def _match(records: list[JournalLine], losses: dict[str, int]) -> tuple[dict[str, bytes], list[str]]:
-    """Calls that the records open and leave open, and calls that they close without opening them."""
+    """Calls that the records open and leave open, and calls that they close.
+
+    A call that goes on to another target, or holds more, is opened again: one that is opened and closed in here may have
+    been opened in an earlier segment all the same.
+    """
     opened: dict[str, OpenRecord] = {}
     closed: list[str] = []
     for record in records:
         if isinstance(record, CallRecord):
-            if opened.pop(record.call_id, None) is None:
-                closed.append(record.call_id)
+            opened.pop(record.call_id, None)
+            closed.append(record.call_id)
         elif isinstance(record, OpenRecord):
             opened[record.call_id] = record
         elif isinstance(record, LossRecord):

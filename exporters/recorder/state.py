@@ -99,7 +99,7 @@ class State:
             instance: Whose segment it is.
             number: Of the segment.
             opened: Calls that it opens and does not close, with their lines.
-            closed: Calls that it closes and does not open.
+            closed: Calls that it closes.
             losses: What it says was lost, by reason.
         """
         with self._lock, self._transaction():
