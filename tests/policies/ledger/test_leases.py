@@ -473,8 +473,10 @@ async def test_workers_that_extend_at_the_same_time_do_not_pass_a_cap(workers):
     ledgers = [workers(name) for name in "abc"]
     chance = random.Random(11)
 
-    async def grows(ledger, name):
+    for ledger, name in zip(ledgers, "abc", strict=True):
         await ledger.admit(name, [demand(10)], NOW_NS)
+
+    async def grows(ledger, name):
         for _ in range(60):
             await ledger.extend(name, [chance.randrange(1, 30)], NOW_NS)
         return ledger.held(name)[0]
