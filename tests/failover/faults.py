@@ -9,8 +9,9 @@ from proxy.core.errors import ErrorClass
 from tests.failover.speech import Speech
 from tests.fakes.raw_upstream import Conversation
 
-Money = Literal["none", "known", "held"]
-"""What the first target's attempt costs: nothing, what it reported, or (nobody knows) as much as was held."""
+Money = Literal["none", "known", "held", "doubtful"]
+"""What the first target's attempt costs: nothing, what it reported, or (nobody knows) as much as was held; `doubtful`
+is nothing or that, as the books are the more careful."""
 End = Literal["next", "own", "broken"]
 """What the app sees: the second target's answer, the first one's as it is, or a part of it and a break."""
 Play = Callable[[Conversation, Speech, bool], Awaitable[None]]
@@ -112,6 +113,7 @@ def _malformed(speech: Speech, _: bool) -> bytes:
 
 _NEXT_FREE = {kind: Expected("next", kind, "none") for kind in ("connect_error", "rate_limit", "overloaded", "auth")}
 _CONNECT = _NEXT_FREE["connect_error"]
+_DOUBTFUL = Expected("next", "connect_error", "doubtful")
 _TIMEOUT = Expected("next", "timeout", "held")
 _CUT = Expected("next", "stream_truncated", "held")
 _BROKEN = Expected("broken", "stream_truncated", "held")
@@ -120,7 +122,7 @@ _STATED = Expected("next", "overloaded", "none")
 
 FAULTS = (
     Fault(name="refused", play=None, whole=_CONNECT, streamed=_CONNECT),
-    Fault(name="reset before head", play=_reset, whole=_CONNECT, streamed=_CONNECT),
+    Fault(name="reset before head", play=_reset, whole=_DOUBTFUL, streamed=_DOUBTFUL),
     Fault(name="reset after head", play=_then(_reset), whole=_CUT, streamed=_CUT),
     Fault(name="reset mid-stream", play=_then(_reset, content=3), whole=_CUT, streamed=_BROKEN),
     Fault(name="closed mid-stream", play=_then(_close, content=3), whole=_CUT, streamed=_BROKEN),
