@@ -57,6 +57,8 @@ _PHASE_CLASSES: dict[Phase, ErrorClass] = {
 }
 _OURS: frozenset[Phase] = frozenset({"shutdown", "budget"})
 """Phases in which we ended it ourselves."""
+_HAD_THE_REQUEST: frozenset[Phase] = frozenset({"first_byte", "shutdown"})
+"""Phases whose end says nothing of what the provider had done by then."""
 _LIMITED: frozenset[Phase] = frozenset({"first_byte", "idle", "answer"})
 """Phases in which a limit of ours makes it a `timeout`."""
 
@@ -245,6 +247,8 @@ def _billed(seen: Seen, error_class: ErrorClass | None) -> bool | None:
     usage = seen.facts.usage
     if usage.input_tokens or usage.output_tokens or usage.units or seen.facts.provider_cost or seen.saw_content:
         return True
+    if seen.trouble is not None and seen.trouble.phase in _HAD_THE_REQUEST:
+        return None
     if error_class in _DID_NOTHING or (seen.status >= 400 and error_class not in _NOBODY_KNOWS):
         return False
     return None

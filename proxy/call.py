@@ -285,7 +285,13 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         provider_request_id=head.request_id[:_LONGEST_TEXT_CHARS] if head is not None else "",
         changes=changes,
         unread=facts.unread or "",
+        in_doubt=_is_in_doubt(exchange, error),
     )
+
+
+def _is_in_doubt(exchange: Exchange | None, error: UpstreamError | None) -> bool:
+    """An app that breaks off its own request is not meant: then the provider never had all of it."""
+    return exchange is not None and error is not None and error.phase == "first_byte" and exchange.broken_off
 
 
 def _without_keys(error: ErrorFacts, call: Call) -> ErrorFacts:

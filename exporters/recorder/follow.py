@@ -210,8 +210,8 @@ def _stub(line: bytes) -> _Stub:
 def _match(records: list[JournalLine], losses: dict[str, int]) -> tuple[dict[str, bytes], list[str]]:
     """Calls that the records open and leave open, and calls that they close.
 
-    A call that goes on to another target, or holds more, is opened again: one that is opened and closed in here may have
-    been opened in an earlier segment all the same.
+    A call that goes on to another target, or holds more, is opened again: one that is opened and closed in here may
+    have been opened in an earlier segment all the same.
     """
     opened: dict[str, OpenRecord] = {}
     closed: list[str] = []

@@ -87,6 +87,9 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The outcome rule that gave it its outcome; empty for calls without a route."""
     target: str = ""
     """Id of the route's target; likewise."""
+    in_doubt: bool = False
+    """Whether the provider had the request and broke off before an answer began: whether it had worked by then, and
+    bills for it, nobody knows."""
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -137,7 +137,7 @@ def _model(attempt: AttemptRecord, call: CallRecord) -> str:
 
 def turned_away(attempt: AttemptRecord) -> bool:
     """Whether a provider turned an attempt away before any work on it, which nobody bills."""
-    if attempt.usage != NO_USAGE or attempt.ttft_ns is not None or attempt.outcome == "interrupted":
+    if attempt.usage != NO_USAGE or attempt.ttft_ns is not None or attempt.outcome == "interrupted" or attempt.in_doubt:
         return False
     if attempt.status >= 300:
         return True

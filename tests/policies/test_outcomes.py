@@ -265,6 +265,8 @@ def test_a_classifier_says_what_its_rules_look_at():
         (stated(200, code="1000"), None),
         (Seen(provider="minimax", trouble=Trouble(phase="connect")), False),
         (Seen(provider="minimax", trouble=Trouble(phase="first_byte", timed_out=True)), None),
+        (Seen(provider="minimax", trouble=Trouble(phase="first_byte")), None),
+        (Seen(provider="minimax", trouble=Trouble(phase="shutdown")), None),
     ],
 )
 def test_what_was_billed_is_known_where_it_can_be(seen, billed):

@@ -54,6 +54,21 @@ def test_an_attempt_without_a_cost_spends_at_least_what_was_held():
     assert spent(USD, [attempt(), attempt()], [usd("0.000000060"), usd(None)]) == 60
 
 
+def test_an_attempt_whose_provider_broke_off_without_an_answer_may_have_been_billed():
+    reset = replace(attempt(status=0), error=ErrorFacts(error_class="connect_error"))
+    assert spent(USD, [reset], [usd(None)]) == 0
+    assert spent(USD, [replace(reset, in_doubt=True)], [usd(None)]) == 50
+    assert spent(replace(USD, unit="tokens"), [replace(reset, in_doubt=True)], ()) == 50
+
+
+def test_the_bounds_of_a_call_that_was_interrupted_spend_all_that_was_held():
+    """They are priced at the usual rates; what was held is at the dearest ones, and at those of a dearer target."""
+    bounds = attempt(Usage(input_tokens=2, output_tokens=3, source="estimated", origin="hold"))
+    assert spent(USD, [bounds], [usd("0.000000020")]) == 50
+    assert spent(USD, [attempt(), bounds], [usd("0.000000045"), usd("0.000000020")]) == 65
+    assert spent(replace(USD, unit="tokens"), [bounds], ()) == 50
+
+
 def test_an_attempt_that_was_turned_away_spends_nothing():
     assert spent(USD, [attempt(status=503)], [usd(None)]) == 0
 

@@ -44,6 +44,7 @@ class Exchange:
         self.first_byte_ns = self.first_content_ns = 0
         self.response_bytes = 3
         self.complete = self.in_tunnel = False
+        self.broken_off = False
 
 
 @pytest.fixture
@@ -129,3 +130,17 @@ def test_what_was_opened_and_what_was_closed_are_the_same_call(call: Call):
     assert opened.call_id == closed.call_id == "c1"
     assert (opened.provider, opened.kind, opened.host) == ("minimax", "minimax", "api.minimax.io")
     assert opened.streaming
+
+
+@pytest.mark.parametrize(
+    ("phase", "by_the_provider", "in_doubt"),
+    [("first_byte", True, True), ("first_byte", False, False), ("connect", False, False), ("head", True, False)],
+)
+def test_a_provider_that_had_the_request_and_broke_off_leaves_its_bill_in_doubt(call, phase, by_the_provider, in_doubt):
+    exchange = Exchange(0)
+    exchange.broken_off = by_the_provider
+    row = attempt_record(
+        call, exchange, ResponseFacts(), UpstreamError("reset", phase=phase), span_id="s", started_at_ns=1,
+        started_ns=0, connect_ns=None, changes=(), request_bytes=2,
+    )  # fmt: skip
+    assert row.in_doubt is in_doubt
