@@ -71,7 +71,7 @@ async def run_case(fault: Fault, speech: Speech, *, streamed: bool) -> Seen | No
             running_worker(
                 provider("a", one.url if fault.play is not None else _NOBODY, kind=speech.kind),
                 provider("b", two.url, kind=speech.kind, api_key="operators-own-key"),
-                policies=_policies(speech.kind),
+                policies=policies_of(speech.kind),
                 data_dir=data_dir,
             ) as worker,
         ):
@@ -108,7 +108,8 @@ async def run_case(fault: Fault, speech: Speech, *, streamed: bool) -> Seen | No
     return msgspec.structs.replace(seen, wrong=tuple(wrong))
 
 
-def _policies(kind: str) -> CompiledPolicies:
+def policies_of(kind: str, *, names: str = "ab", limit: int = 1) -> CompiledPolicies:
+    """One route over these providers, in their order, and a budget of so many dollars."""
     price = Price(
         id="p",
         origin="book",
@@ -128,14 +129,14 @@ def _policies(kind: str) -> CompiledPolicies:
             max_output_tokens=100,
             price=price,
         )
-        for name in ("a", "b")
+        for name in names
     )
     route = Route(
         name="r",
-        targets=tuple(RouteTarget(id=f"{name}/m", provider=name, tier=tier) for tier, name in enumerate("ab")),
+        targets=tuple(RouteTarget(id=f"{name}/m", provider=name, tier=tier) for tier, name in enumerate(names)),
         retry=RetryRule(tries_each=1, first_byte_ms=LIMIT_MS, idle_ms=LIMIT_MS),
     )
-    budget = Budget(name="b", policy="budget:b", unit="USD", limit=_USD, window=Window(shape="total"))
+    budget = Budget(name="b", policy="budget:b", unit="USD", limit=limit * _USD, window=Window(shape="total"))
     return CompiledPolicies(budgets=(budget,), rates=rates, routing=Routing(routes=(route,)), hash="failover")
 
 

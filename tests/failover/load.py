@@ -1,0 +1,136 @@
+"""`python -m tests.failover.load`: calls under load to a provider that fails three in ten of them, two good ones behind.
+
+Counts good answers, attempts and their rows, and what ledger and records say; ends with 1 below 99.9 % good ones.
+"""
+
+import argparse
+import asyncio
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from policies.compiled import CompiledPolicies
+from policies.ledger.sqlite_books import SqliteBooks
+from policies.routes_compiled import BreakerRule, Routing
+from tests.failover.faults import FAULTS
+from tests.failover.speech import SPEECHES, Speech
+from tests.failover.suite import policies_of
+from tests.fakes.raw_answers import read_answer
+from tests.fakes.raw_requests import post
+from tests.fakes.raw_upstream import Conversation, raw_upstream
+from tests.fakes.running_worker import RunningWorker, running_worker
+from tests.fakes.settings import provider
+
+APPS = 16
+FAILING = 0.3
+GOOD_ENOUGH = 0.999
+
+
+def main() -> None:
+    """Run and print the figures."""
+    parser = argparse.ArgumentParser(description="Failover under load.")
+    parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=7)
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    good = asyncio.run(_run(asked.calls, random.Random(asked.seed)))
+    sys.exit(0 if good >= GOOD_ENOUGH else 1)
+
+
+def _policies(kind: str) -> CompiledPolicies:
+    policies = policies_of(kind, names="abc", limit=1000)
+    (route,) = policies.routing.routes
+    # Without a breaker, which would spare the apps nearly all of it.
+    breaker = BreakerRule(failures_in_row=0, error_share=0, rate_limited_ms=0, rate_limited_most_ms=0)
+    retry = replace(route.retry, first_byte_ms=400, idle_ms=400)
+    return replace(policies, routing=Routing(routes=(replace(route, retry=retry, breaker=breaker),)))
+
+
+async def _run(calls: int, dice: random.Random) -> float:
+    speech = SPEECHES[0]
+    plays = [
+        (one.play, streamed)
+        for one in FAULTS
+        for streamed in (False, True)
+        for expected in [one.streamed if streamed else one.whole]
+        if expected is not None and expected.end == "next" and one.play is not None
+    ]
+    failed: Counter[str] = Counter()
+
+    async def good(conversation: Conversation) -> None:
+        while True:
+            await _answer(conversation, speech, (await conversation.request())[1])
+
+    async def failing(conversation: Conversation) -> None:
+        while True:
+            _, body = await conversation.request()
+            if dice.random() >= FAILING:
+                await _answer(conversation, speech, body)
+                continue
+            streamed = b'"stream": true' in body
+            play = dice.choice([one for one, is_streamed in plays if is_streamed is streamed])
+            failed["calls"] += 1
+            await play(conversation, speech, streamed)
+
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            raw_upstream(failing) as one,
+            raw_upstream(good) as two,
+            raw_upstream(good) as three,
+            running_worker(
+                provider("a", one.url, kind=speech.kind),
+                provider("b", two.url, kind=speech.kind, api_key="operators-own-key"),
+                provider("c", three.url, kind=speech.kind, api_key="operators-own-key"),
+                policies=_policies(speech.kind),
+                data_dir=Path(folder),
+            ) as worker,
+        ):
+            began_s = time.monotonic()
+            left = iter(range(calls))
+            wrong: list[str] = []
+            await asyncio.gather(*(_app(worker, speech, left, wrong) for _ in range(APPS)))
+            records = await worker.journal.calls(calls)
+            took_s = time.monotonic() - began_s
+            requests = len(one.requests) + len(two.requests) + len(three.requests)
+        leased = sum(level.leased for level in SqliteBooks(Path(folder) / "ledger.sqlite").recorded())
+    attempts = sum(len(record.attempts) for record in records)
+    resent = sum("resent_on_fresh_connection" in one.changes for record in records for one in record.attempts)
+    spent = sum(record.draws[0].set_aside or 0 for record in records)
+    share = 1 - len(wrong) / calls
+    sys.stdout.write(
+        f"{calls} calls in {took_s:.1f} s, {failed['calls']} made to fail, {share:.2%} good answers\n"
+        f"{requests} requests at providers, {attempts} rows of attempts, of which {resent} say that they were sent twice\n"
+        f"the ledger has {leased}, the records {spent}\n"
+        f"{Counter(wrong).most_common(5)}\n"
+    )
+    return share if leased == spent and attempts + resent == requests else 0.0
+
+
+async def _answer(conversation: Conversation, speech: Speech, body: bytes) -> None:
+    streamed = b'"stream": true' in body
+    said = speech.stream if streamed else speech.whole
+    kind = b"text/event-stream" if streamed else b"application/json"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % kind
+    await conversation.say(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(said), said))
+
+
+async def _app(worker: RunningWorker, speech: Speech, left: Iterator[int], wrong: list[str]) -> None:
+    for number in left:
+        streamed = bool(number % 2)
+        ask = speech.ask_stream if streamed else speech.ask
+        data = await worker.exchange(post(b"/a" + speech.path, ask, b"Authorization: Bearer the-apps-own-key"))
+        answer = read_answer(data)
+        if not answer.complete or answer.payload != (speech.seen_stream if streamed else speech.whole):
+            wrong.append(f"{answer.status} {'stream' if streamed else 'whole'} {answer.payload[:60]!r}")
+
+
+if __name__ == "__main__":
+    main()
