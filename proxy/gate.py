@@ -28,6 +28,12 @@ _KEY_NEEDED = Reply(
     code="key_needed",
     message="the call came without a key; send a virtual key (tm-...), or one of your own at the provider",
 )
+_LENT_TO_VIRTUAL = Reply(
+    status=401,
+    code="virtual_key_needed",
+    message="a call that names its provider by its model goes with the operator's key, which is for virtual keys (tm-...) "
+    "alone here; ask the operator for one",
+)
 _OVER = {
     why: Reply(status=401, code=f"key_{why}", message=f"this virtual key {text}; ask the operator for a new one")
     for why, text in {
@@ -64,6 +70,20 @@ class Gate:
 
     def identify(self, call: Call) -> Reply | None:
         """Give a call its caller and its key at the provider; the refusal where there is none for it."""
+        if (refusal := self.recognise(call)) is not None:
+            return refusal
+        own = call.upstream.keys
+        if call.key:
+            call.provider_key = own.choose(self._now_s())
+            return self._none_for_virtual(call) if call.provider_key is None else None
+        if not self._keys.in_use:
+            call.provider_key = own.choose(self._now_s()) if own.several else own.only
+        elif own.all and not call.identity.credentials:
+            return _KEY_NEEDED
+        return None
+
+    def recognise(self, call: Call) -> Reply | None:
+        """Give a call its caller, whichever provider it will go to; the refusal where its key does not count."""
         identity, keys = call.identity, self._keys
         if keys.in_use:
             for credential in identity.credentials:
@@ -72,18 +92,30 @@ class Gate:
                     return self._stand_for(call, found.name, found.expires_at_ns)
         if identity.virtual:
             return _UNKNOWN if keys.mode != "passthrough" else _NOT_TAKEN
-        if keys.mode == "virtual":
-            return _NEEDED
-        own = call.upstream.keys
-        if not keys.in_use:
-            call.provider_key = own.choose(self._now_s()) if own.several else own.only
-        elif own.all and not identity.credentials:
-            return _KEY_NEEDED
-        return None
+        return _NEEDED if keys.mode == "virtual" else None
 
     def lends(self, call: Call) -> bool:
         """Whether the operator's keys may be used for a call, at whatever provider."""
         return bool(call.key) or not self._keys.in_use
+
+    def lend(self, call: Call) -> Reply | None:
+        """Give a call that its model has sent to a provider the operator's key there; the refusal where it gets none.
+
+        The app's own key is not looked at: nobody knows which host it was meant for.
+        """
+        if not self.lends(call):
+            return _LENT_TO_VIRTUAL
+        call.provider_key = call.upstream.keys.choose(self._now_s())
+        if call.provider_key is not None:
+            return None
+        if call.key:
+            return self._none_for_virtual(call)
+        provider = call.upstream.settings.name
+        message = (
+            f"a call that names its provider by its model needs the operator's key there (providers.{provider}.api_key); "
+            f"a key of the app's own passes on the provider's own path, /{provider}/..."
+        )
+        return Reply(status=401, code="operator_key_needed", message=message)
 
     def _stand_for(self, call: Call, name: str, ends_at_ns: int | None) -> Reply | None:
         rule = self._rules.get(name)
@@ -99,18 +131,17 @@ class Gate:
             session=given.session,
             tags=given.tags | rule.tags if rule.tags else given.tags,
         )
-        if why := _why_over(rule, ends_at_ns, self._clock()):
-            return _OVER[why]
-        call.provider_key = call.upstream.keys.choose(self._now_s())
-        if call.provider_key is None:
-            provider = call.upstream.settings.name
-            return Reply(
-                status=403,
-                code="no_provider_key",
-                message="a virtual key stands for a key of the operator's, and there is none for this provider "
-                f"(providers.{provider}.api_key)",
-            )
-        return None
+        why = _why_over(rule, ends_at_ns, self._clock())
+        return _OVER[why] if why else None
+
+    def _none_for_virtual(self, call: Call) -> Reply:
+        provider = call.upstream.settings.name
+        return Reply(
+            status=403,
+            code="no_provider_key",
+            message="a virtual key stands for a key of the operator's, and there is none for this provider "
+            f"(providers.{provider}.api_key)",
+        )
 
 
 def _why_over(rule: KeyRule, ends_at_ns: int | None, now_ns: int) -> str:
