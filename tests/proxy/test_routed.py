@@ -6,6 +6,7 @@ import pytest
 
 from policies.routes_compiled import BreakerRule, OutcomeRule, RetryRule
 from proxy.settings import ProviderKey
+from proxy.target_files import write_order
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import post
 from tests.fakes.raw_upstream import answers, raw_upstream
@@ -312,3 +313,21 @@ async def test_an_answer_with_which_nobody_falls_back_any_more_reaches_the_app(t
     assert (got.status, got.payload) == (529, b'{"error":{"message":"both busy"}}')
     assert got.fields[b"x-taximeter-target"] == b"b/other"
     assert (call.outcome, len(call.attempts)) == ("error", 2)
+
+
+async def test_where_every_target_is_drained_the_app_is_told_and_nothing_is_held(tmp_path):
+    write_order(tmp_path / "run", "a/*", "drain", 1)
+    write_order(tmp_path / "run", "b/other", "drain", 1)
+    async with (
+        raw_upstream(answers(GOOD)) as a,
+        raw_upstream(answers(GOOD)) as b,
+        running_worker(*two_targets(a.url, b.url), policies=routed(), data_dir=tmp_path) as worker,
+    ):
+        # Orders are heard of once a second.
+        await until(lambda: list((tmp_path / "run" / "targets").glob("*.json")))
+        got = read_answer(await worker.exchange(post(CHAT, ASK, KEY)))
+        (call,) = await worker.journal.calls(1)
+
+    assert (got.status, got.code) == (503, "no_target")
+    assert (call.outcome, call.attempts) == ("refused", ())
+    assert a.requests == b.requests == []
