@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from policies.compiled import Budget, CompiledPolicies, ModelRate, Window
 from policies.ledger.sqlite_books import SqliteBooks
+from proxy.core.price import Card, Price, Rates
 from proxy.core.record import CallRecord
 from tests.fakes.raw_requests import post
 from tests.fakes.raw_upstream import Conversation, raw_upstream
@@ -24,7 +26,23 @@ STEP = ASSUMED * TOKEN_NANO
 INPUT = 2000 * 1000
 """A bound of 2,000 tokens of input."""
 HOLD = INPUT + STEP
-RATE = ModelRate(id="r", provider="p", models=("m",), currency="USD", input_nano=USD, output_nano=TOKEN_NANO * 10**6)
+PRICE = Price(
+    id="r",
+    origin="book",
+    currency="USD",
+    kinds=("openai",),
+    match=("m",),
+    card=Card(Rates(input=Decimal(1), output=Decimal(2))),
+)
+RATE = ModelRate(
+    id="r",
+    provider="p",
+    models=("m", "other"),
+    currency="USD",
+    input_nano=USD,
+    output_nano=TOKEN_NANO * 10**6,
+    price=PRICE,
+)
 ASK = post(b"/p/v1/chat/completions", ASK_STREAM)
 MOST_USED = delta("ab" * 85)
 """85 of the 100 tokens that are assumed."""
@@ -34,7 +52,7 @@ def budget(**fields: object) -> Budget:
     """One that assumes the output of calls that state no limit."""
     values: dict[str, object] = {
         "name": "b",
-        "policy": "budget:b",
+        "policy": f"budget:{fields.get('name', 'b')}",
         "unit": "USD",
         "limit": USD,
         "window": Window(shape="total"),

@@ -1,7 +1,18 @@
 """Streams that outlive their hold, over real sockets: what is held goes up in steps, and is settled once."""
 
+import asyncio
+from decimal import Decimal
+
+import msgspec
+
+from exporters.recorder.interrupted import close_interrupted
+from policies.demand import Admitted, Demand, Refused
+from policies.ledger.leases import LeasedLedger
 from policies.ledger.sqlite_books import SqliteBooks
-from tests.fakes.growing_calls import ASSUMED, HOLD, MOST_USED, STEP, USD, budget, calling, leased
+from policies.settling import Settler
+from proxy.core.money import Money
+from proxy.core.record import OpenRecord
+from tests.fakes.growing_calls import ASSUMED, HOLD, MOST_USED, RATE, STEP, USD, budget, calling, leased
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import post
 from tests.fakes.routes import ASK_STREAM, STREAM_HEAD, USAGE, chunks, delta, event, streamed
@@ -50,15 +61,69 @@ async def test_a_call_with_a_bound_is_never_looked_at(tmp_path):
 
 
 async def test_finish_lets_it_go_on_and_all_that_it_spent_is_on_the_books(tmp_path):
-    async with calling(tmp_path, budget(limit=HOLD, cuts=False)) as call:
+    full = budget(unit="output_tokens", limit=ASSUMED, cuts=False)
+    roomy = budget(name="c", unit="output_tokens", limit=10**6)
+    usage = {"prompt_tokens": 10, "completion_tokens": 4000, "total_tokens": 4010}
+    async with calling(tmp_path, full, roomy) as call:
         call.stage.say(STREAM_HEAD, chunks(delta("ab" * 5000), ends=False))
-        await until(lambda: call.journal.opened)
-        await until(lambda: SqliteBooks(tmp_path / "ledger.sqlite").recorded())
+        await until(lambda: [line.draws[1].held for line in call.journal.opened] == [100, 6300])
+        call.stage.say(chunks(event({"id": "x", "choices": [], "usage": usage}), event(b"[DONE]")))
+        answer = read_answer(await call.rest())
+        record = await call.record()
+
+    assert answer.complete
+    assert record.outcome == "ok"
+    assert "budget:b:finish" in record.reasons
+    assert [(draw.held, draw.set_aside) for draw in record.draws] == [(100, 4000), (6300, 4000)]
+
+
+async def test_after_a_crash_a_call_is_booked_at_what_it_held_last(tmp_path):
+    async with calling(tmp_path, budget()) as call:
+        call.stage.say(STREAM_HEAD, chunks(delta("ab" * 290), ends=False))
+        await call.held_is(HOLD, HOLD + 3 * STEP)
+        line = msgspec.json.encode(call.journal.opened[-1])
+    opened = msgspec.json.decode(line, type=OpenRecord)
+    interrupted = close_interrupted(opened, last_sign_ns=opened.started_at_ns)
+    settler = Settler([RATE], host_currencies={}, provider_currencies={})
+
+    assert interrupted.attempts[0].usage.output_tokens == 4 * ASSUMED
+    assert interrupted.attempts[0].held_cost == Money(Decimal(HOLD + 3 * STEP) / USD, "USD")
+    assert settler.amounts(interrupted.draws, interrupted) == [HOLD + 3 * STEP]
+
+
+async def test_what_is_observed_only_says_that_it_would_have_ended_it(tmp_path):
+    looks = budget(limit=HOLD, enforce="observe")
+    shadow = budget(name="s", limit=HOLD, shadow=True)
+    async with calling(tmp_path, looks, shadow) as call:
+        call.stage.say(STREAM_HEAD, chunks(delta("ab" * 290), ends=False))
+        await call.held_is(HOLD, HOLD + 3 * STEP)
         call.stage.say(chunks(streamed("end")))
         answer = read_answer(await call.rest())
         record = await call.record()
 
     assert answer.complete
+    assert {"budget:b:would_cut", "shadow:budget:s:would_cut"} <= set(record.reasons)
+
+
+async def test_a_call_elsewhere_that_ends_makes_room_before_the_hold_is_used_up(tmp_path):
+    async with calling(tmp_path, budget(unit="output_tokens", limit=2 * ASSUMED)) as call:
+        await call.held_is(ASSUMED)
+        other = LeasedLedger(SqliteBooks(tmp_path / "ledger.sqlite"), "other")
+        demand = Demand(
+            counter="budget:b", family="budget:b", policy="budget:b", unit="output_tokens", amount=ASSUMED,
+            limit=2 * ASSUMED, stated=2 * ASSUMED, top_ups=True,
+        )  # fmt: skip
+        assert isinstance(await other.admit("x", [demand], 0), Admitted)
+        call.stage.say(STREAM_HEAD, chunks(MOST_USED, ends=False))
+        async with asyncio.timeout(10):
+            await call.reader.readuntil(MOST_USED)
+        assert isinstance(await other.extend("x", [1], 0), Refused)
+        other.release("x", 0)
+        await call.held_is(ASSUMED, 2 * ASSUMED)
+        call.stage.say(chunks(streamed("end")))
+        record = await call.record()
+        await other.close()
+
     assert record.outcome == "ok"
 
 
