@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from policies.breaker import bearing
 from policies.outcome_facts import Outcome
+from policies.outcomes import Classifier
 from policies.retrying import Limits, NextStep, Progress, limits, next_step, retry_after_ms
 from policies.routes_compiled import RouteTarget
 from proxy.aiming import Aim, aim_at
@@ -77,6 +78,15 @@ class RoutedForwarder:
         self.journal = journal
         self.max_captured_bytes = max_captured_bytes
         self.loop = asyncio.get_running_loop()
+        self._sender: Sender | None = None
+
+    def sender_by(self, classifier: Classifier) -> Sender:
+        """What attempts share that are judged by these rules; new ones come with new policies alone."""
+        if self._sender is None or self._sender.classifier is not classifier:
+            self._sender = Sender(
+                loop=self.loop, losses=self.journal, classifier=classifier, max_captured_bytes=self.max_captured_bytes
+            )
+        return self._sender
 
     async def forward(self, call: Call, head: RequestHead, body: bytes, journey: Journey, house: House) -> bool:
         """Make the attempts of a call; returns whether the app's connection can carry another call."""
@@ -98,12 +108,7 @@ class _Walk:
         self._owner = owner
         self._house = house
         self._routes = journey.routes
-        self._sender = Sender(
-            loop=owner.loop,
-            losses=owner.journal,
-            classifier=journey.routes.classifier,
-            max_captured_bytes=owner.max_captured_bytes,
-        )
+        self._sender = owner.sender_by(journey.routes.classifier)
         self._call = call
         self._head = head
         self._body = body

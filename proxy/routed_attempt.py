@@ -123,14 +123,11 @@ class RoutedAttempt:
     def begun(self) -> AttemptRecord:
         """The row as far as it is known before anything is sent."""
         aim = self._aim
-        return AttemptRecord(
+        return msgspec.structs.replace(
+            aim.upstream.blank_attempt,
             attempt=len(self._call.attempts) + 1,
             span_id=self.span_id,
             started_at_ns=self._started_at_ns,
-            duration_ns=0,
-            provider=aim.upstream.settings.name,
-            kind=aim.upstream.kind.kind,
-            host=aim.upstream.origin.host,
             dialect=self._call.dialect_name,
             model=aim.model,
             billing=self._billing,
