@@ -31,8 +31,8 @@ _KEY_NEEDED = Reply(
 _LENT_TO_VIRTUAL = Reply(
     status=401,
     code="virtual_key_needed",
-    message="a call that names its provider by its model goes with the operator's key, which is for virtual keys (tm-...) "
-    "alone here; ask the operator for one",
+    message="a call that names its provider by its model goes with the operator's key, and that is for virtual keys "
+    "(tm-...) alone here; ask the operator for one",
 )
 _OVER = {
     why: Reply(status=401, code=f"key_{why}", message=f"this virtual key {text}; ask the operator for a new one")
@@ -112,8 +112,8 @@ class Gate:
             return self._none_for_virtual(call)
         provider = call.upstream.settings.name
         message = (
-            f"a call that names its provider by its model needs the operator's key there (providers.{provider}.api_key); "
-            f"a key of the app's own passes on the provider's own path, /{provider}/..."
+            f"a call that names its provider by its model needs the operator's key (providers.{provider}.api_key); "
+            f"a key of the app's own passes on the path of its provider, /{provider}/..."
         )
         return Reply(status=401, code="operator_key_needed", message=message)
 

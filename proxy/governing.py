@@ -15,17 +15,18 @@ from proxy.prices.library import PriceLibrary
 from proxy.prices.load import load_book
 from proxy.providers import PROVIDERS, find_provider
 from proxy.providers.base import Provider
+from proxy.providers.paths import path_at
 from proxy.settings import ProviderSettings, Settings
 
-_USUAL_PATHS = (
-    "/v1/chat/completions",
-    "/v1beta/openai/chat/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/text/chatcompletion_v2",
-    "/v1beta/models/any:generateContent",
-)
-"""One for each dialect, and Gemini's own for OpenAI's."""
+_USUAL_PATHS = {
+    "openai.chat": "/v1/chat/completions",
+    "openai.responses": "/v1/responses",
+    "anthropic.messages": "/v1/messages",
+    "minimax.native": "/v1/text/chatcompletion_v2",
+}
+"""Where each dialect is asked that more than one kind of provider may speak."""
+_GEMINI_PATH = "/v1beta/models/any:generateContent"
+"""Nobody else has it, and it is not moved elsewhere."""
 
 
 def governing(settings: Settings, *, now_ns: int, generation: int = 0) -> CompiledPolicies:
@@ -75,9 +76,10 @@ def built_in_places() -> dict[str, Place]:
 
 
 def dialects_of(kind: Provider) -> frozenset[str]:
-    """The dialects that a provider of that kind speaks on one of the usual paths."""
-    routes = [kind.route("POST", path) for path in _USUAL_PATHS]
-    return frozenset(route.dialect.name for route in routes if route.dialect is not None)
+    """The dialects that a provider of that kind can be sent calls in."""
+    spoken = [name for name, path in _USUAL_PATHS.items() if path_at(kind.kind, name, path) is not None]
+    own = kind.route("POST", _GEMINI_PATH).dialect
+    return frozenset([*spoken, own.name] if own is not None else spoken)
 
 
 def provider_rates(settings: Settings, now_ns: int) -> tuple[ModelRate, ...]:

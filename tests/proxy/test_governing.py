@@ -6,8 +6,8 @@ from policies.engine import Engine
 from policies.ratebook import RateBook
 from proxy.config.load import load_settings
 from proxy.config.problems import ConfigError
-from proxy.governing import governing, home_of
-from proxy.providers import PROVIDERS
+from proxy.governing import dialects_of, governing, home_of
+from proxy.providers import PROVIDERS, find_provider
 
 NOW_NS = 1_795_000_000 * 10**9
 BUDGET = "version: 1\nbudgets:\n  b: {limit: 5 USD, window: day}\n"
@@ -74,3 +74,17 @@ def test_a_provider_bills_in_the_currency_of_its_host_or_in_that_which_is_config
 
     assert (homes["minimax-cn"].currency, homes["openai"].currency) == ("CNY", "EUR")
     assert homes["openai"].host == "api.openai.com"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoken"),
+    [
+        ("anthropic", {"anthropic.messages"}),
+        ("anthropic_compatible", {"anthropic.messages"}),
+        ("openai", {"openai.chat", "openai.responses"}),
+        ("minimax", {"openai.chat", "openai.responses", "anthropic.messages", "minimax.native"}),
+        ("gemini", {"openai.chat", "gemini.generate"}),
+    ],
+)
+def test_a_provider_speaks_what_calls_can_be_sent_to_it_in(kind, spoken):
+    assert dialects_of(find_provider(kind)) == spoken

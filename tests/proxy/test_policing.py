@@ -7,6 +7,7 @@ from proxy.child import CannotServeError
 from proxy.policing import Policing
 from proxy.policy_state import policies_file
 from proxy.settings import Listen, Settings, StoreSettings
+from tests.fakes.routes import routed
 
 
 class Handler:
@@ -47,6 +48,17 @@ def test_without_policies_nobody_is_asked_and_no_ledger_is_opened(settings):
     policing.load()
 
     assert handler.governor is None
+
+
+def test_routes_alone_are_in_force_without_a_ledger(settings):
+    handler = Handler()
+    policing = Policing(settings, handler, lambda: pytest.fail("opened"))
+    policies_file(settings).write_bytes(to_json(routed()))
+
+    policing.load(at_start=True)
+
+    assert handler.governor is None
+    assert [route.name for route in handler.routes.routing.routes] == ["r"]
 
 
 async def test_new_policies_take_the_place_of_the_old_ones_and_keep_the_ledger(settings):
