@@ -5,6 +5,7 @@ only path and query from the app.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -16,13 +17,17 @@ from proxy.downstream.known_heads import KnownHead
 from proxy.providers import PROVIDERS, find_provider
 from proxy.providers.base import Route
 from proxy.replies import Reply
-from proxy.request_head import SharedHead, share
+from proxy.request_head import Fields, SharedHead, share
 from proxy.upstream.keys import UpstreamKey
 from proxy.upstream.provider import Upstream
 
 _BUILT_IN = frozenset(name for provider in PROVIDERS for name in (provider.kind, *provider.base_urls))
 _PREFIX = VIRTUAL_PREFIX.decode()
 _ANY_ROUTE = find_provider("openai_compatible").route
+
+
+ByModel = Literal["no", "may", "must"]
+"""Whether the model in the body says which provider a call goes to: `must` where the path names none."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -45,6 +50,9 @@ class Place(msgspec.Struct, frozen=True):
     blanks: Blanks
     made: dict[str, bytes] = {}
     """Starts of heads that were made before, by the name of their provider key."""
+    by_model: ByModel = "no"
+    moved: dict[str, "Place"] = {}
+    """Where such requests go instead, by provider, as far as one asked for it (`proxy.unified`)."""
 
     def start(self, key: UpstreamKey | None) -> bytes:
         """The request line and the header lines that all calls have in common, for the provider.
@@ -92,39 +100,7 @@ class Places:
         if upstream.origin.prefix and _leaves_prefix(rest):
             message = "dot segments are not allowed below a base URL with a path"
             return Reply(status=400, code="bad_target", message=message)
-        raw_path = (slash or b"/") + rest
-        known_path = str(raw_path, "utf-8", "replace")
-        route = upstream.route(head.method, known_path)
-        dialect_name = route.dialect.name if route.dialect is not None else ""
-        bare_query, query_keys = mark + query, tuple[str, ...]()
-        if query:
-            text, parameter = str(query, "latin-1"), upstream.kind.credential_query
-            query_keys = keys_of(text, parameter, _PREFIX)
-            if query_keys:
-                bare_query = _marked(without_keys(text, parameter, _PREFIX))
-        shared = share(head.fields, *query_keys)
-        return Place(
-            upstream=upstream,
-            method=head.method,
-            raw_path=raw_path,
-            query=mark + query,
-            bare_query=bare_query,
-            path=known_path,
-            route=route,
-            dialect_name=dialect_name,
-            shared=shared,
-            billing=upstream.kind.billing(shared.identity.credential),
-            blanks=blanks(
-                provider=upstream.settings.name,
-                kind=upstream.kind.kind,
-                host=upstream.origin.host,
-                dialect=dialect_name,
-                operation=route.operation,
-                method=head.method,
-                path=known_path,
-                billable=route.billable,
-            ),
-        )
+        return place_at(upstream, head.method, (slash or b"/") + rest, mark + query, head.fields)
 
     def _unknown(self, name: str) -> str:
         if name in _BUILT_IN:
@@ -133,6 +109,50 @@ class Places:
                 "(azure: or in AZURE_OPENAI_ENDPOINT)"
             )
         return f"no provider has this name; the path must begin with one of: {self._names}"
+
+
+def place_at(upstream: Upstream, method: str, raw_path: bytes, query: bytes, fields: Fields) -> Place:
+    """The place of a path of a provider.
+
+    Args:
+        upstream: The provider.
+        method: Of the request.
+        raw_path: Below the provider's base URL.
+        query: With its question mark, as it came.
+        fields: The header fields, less those that vary.
+    """
+    known_path = str(raw_path, "utf-8", "replace")
+    route = upstream.route(method, known_path)
+    dialect_name = route.dialect.name if route.dialect is not None else ""
+    bare_query, query_keys = query, tuple[str, ...]()
+    if len(query) > 1:
+        text, parameter = str(query[1:], "latin-1"), upstream.kind.credential_query
+        query_keys = keys_of(text, parameter, _PREFIX)
+        if query_keys:
+            bare_query = _marked(without_keys(text, parameter, _PREFIX))
+    shared = share(fields, *query_keys)
+    return Place(
+        upstream=upstream,
+        method=method,
+        raw_path=raw_path,
+        query=query,
+        bare_query=bare_query,
+        path=known_path,
+        route=route,
+        dialect_name=dialect_name,
+        shared=shared,
+        billing=upstream.kind.billing(shared.identity.credential),
+        blanks=blanks(
+            provider=upstream.settings.name,
+            kind=upstream.kind.kind,
+            host=upstream.origin.host,
+            dialect=dialect_name,
+            operation=route.operation,
+            method=method,
+            path=known_path,
+            billable=route.billable,
+        ),
+    )
 
 
 def dialect_of(head: KnownHead) -> Dialect:
