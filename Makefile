@@ -86,7 +86,8 @@ faults: $(DEV_STAMP) ## Kill, cut, fill and damage: count calls sent against row
 
 .PHONY: overshoot
 overshoot: $(DEV_STAMP) ## Spend against caps from processes that are killed: nothing over a cap; ROUNDS=n makes it longer
-	OVERSHOOT_ROUNDS=$(or $(ROUNDS),10) $(PYTHON_OF_VENV) -m pytest tests/integration/test_overshoot.py $(ARGS)
+	OVERSHOOT_ROUNDS=$(or $(ROUNDS),10) OVERSHOOT_SECONDS=$(or $(SECONDS),8) $(PYTHON_OF_VENV) -m pytest \
+		tests/integration/test_overshoot.py tests/overshoot $(ARGS)
 
 .PHONY: failover
 failover: $(DEV_STAMP) ## Make every fault at every moment in every chat dialect: print what the app got and what it cost
