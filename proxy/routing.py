@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
+from policies.aliases import split_model
 from policies.facts import CallFacts
 from policies.health import Health, Look
 from policies.outcomes import Classifier
@@ -106,6 +108,9 @@ class Routes:
         )
         now_ns = self.clock()
         route = self._router.find(facts, now_ns)
+        alias = self.routing.aliases.get((facts.request.model or "").lower()) if self.routing.aliases else None
+        if alias is not None:
+            route = self._of_alias(alias, route)
         if route is None:
             return None
 
@@ -113,6 +118,18 @@ class Routes:
             return self.state(target, route).health.look(now_ns)
 
         return Journey(routes=self, route=route, plan=plan_for(route, facts, call.call_id, look))
+
+    def _of_alias(self, alias: str, route: Route | None) -> Route | None:
+        """The route of a call that asks for an alias: no provider knows that name, so no target is left with it."""
+        split = split_model(alias, self.upstreams)
+        if split is None:
+            return route
+        provider, model = split
+        if route is None:
+            return Route(name="alias", targets=(RouteTarget(id=alias, provider=provider, model=model),))
+        if all(target.model is not None for target in route.targets):
+            return route
+        return replace(route, targets=tuple(replace(one, model=one.model or model) for one in route.targets))
 
     def state(self, target: RouteTarget, route: Route) -> TargetState:
         """What is known of a target; of one that is in force no more nothing is, and nobody learns of it."""

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
-from policies.routes_compiled import BreakerRule, OutcomeRule, RetryRule
+from policies.compiled import CompiledPolicies
+from policies.routes_compiled import BreakerRule, OutcomeRule, RetryRule, Routing
 from proxy.settings import ProviderKey
 from proxy.target_files import write_order
 from tests.fakes.raw_answers import read_answer
@@ -331,3 +333,23 @@ async def test_where_every_target_is_drained_the_app_is_told_and_nothing_is_held
     assert (got.status, got.code) == (503, "no_target")
     assert (call.outcome, call.attempts) == ("refused", ())
     assert a.requests == b.requests == []
+
+
+async def test_an_alias_is_asked_for_by_what_it_stands_for(tmp_path):
+    policies = CompiledPolicies(routing=Routing(aliases={"fast": "b/real-model"}), hash="aliases")
+    got, call, first, second, _ = await exchanged(
+        answers(GOOD), answers(GOOD), ASK.replace(b'"m"', b'"Fast"'), policies=policies, tmp_path=tmp_path
+    )
+
+    assert got.status == 200
+    assert first == []
+    assert json.loads(second[0].partition(b"\r\n\r\n")[2])["model"] == "real-model"
+    assert (call.model_requested, call.attempts[0].target) == ("Fast", "b/real-model")
+
+
+async def test_no_target_of_a_route_is_sent_an_alias(tmp_path):
+    base = routed(("a", None), ("b", "other"))
+    policies = replace(base, routing=replace(base.routing, aliases={"m": "a/real-model"}))
+    _, _, first, *_ = await exchanged(answers(GOOD), answers(GOOD), policies=policies, tmp_path=tmp_path)
+
+    assert json.loads(first[0].partition(b"\r\n\r\n")[2])["model"] == "real-model"
