@@ -10,6 +10,7 @@ from exporters.journal.reader import add_segment, list_segments, read_segment
 from exporters.journal.writer import Journal
 from exporters.recorder.follow import Follower, size_bytes
 from exporters.recorder.state import State, doubts_on_disk
+from proxy.core.record import Draw
 from tests.fakes.records import STARTED_NS, call, call_id, loss, opened
 
 
@@ -314,3 +315,19 @@ def test_what_lies_in_the_journal_before_its_memory_is_in_doubt(journal_dir, tmp
     state.close()
     assert doubts_on_disk(tmp_path / "recorder.sqlite") == {"w": 2}
     journal.close()
+
+
+@pytest.mark.parametrize("between", ["the same segment", "another segment"])
+def test_of_a_call_that_was_opened_again_the_last_line_counts(journal_dir, state, between):
+    journal = live(journal_dir) if between == "another segment" else Journal(journal_dir, "w")
+    journal.open_call(opened(1, draws=(Draw(counter="budget:b", unit="USD", held=5),)))
+    if between == "another segment":
+        sealed(journal)
+        follower(journal_dir, state).look()
+    journal.open_call(opened(1, draws=(Draw(counter="budget:b", unit="USD", held=9),)))
+    journal.close()
+    found = follower(journal_dir, state).look()
+
+    (record,) = read_segment(list_segments(journal_dir, "w").sealed[found.read["w"]]).records
+    assert (record.outcome, [draw.held for draw in record.draws]) == ("interrupted", [9])
+    assert found.interrupted == 1
