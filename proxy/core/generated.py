@@ -6,6 +6,8 @@ English, Chinese or code for one, so the figure is nearly always above what is b
 not show (hidden reasoning) is not in it.
 """
 
+import msgspec
+
 from proxy.core.sse import EventSplitter
 from proxy.core.wanted import json_value
 
@@ -21,6 +23,8 @@ _REPEATS = "message"
 """A chunk that holds a whole message repeats what came before."""
 _ARGUMENTS = "args"
 """Gemini's arguments are no text, but JSON."""
+
+_decode = msgspec.json.Decoder().decode
 
 
 class TokenCount:
@@ -40,7 +44,7 @@ class TokenCount:
         """Take the next bytes of the stream, decoded."""
         for event in self._events.feed(data):
             if event.data:
-                self.tokens += tokens_of(text_bytes(json_value(event.data)))
+                self.tokens += tokens_of(text_bytes(_value(event.data)))
 
 
 def tokens_of(size_bytes: int) -> int:
@@ -58,20 +62,27 @@ def text_bytes(value: object) -> int:
     return _within(value)
 
 
-def _within(value: object) -> int:
-    found, left = 0, [value]
+def _value(data: bytes) -> object:
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return json_value(data)  # six times as slow, and reads what others would not
+
+
+def _within(value: dict[str, object]) -> int:
+    found = 0
+    left: list[object] = [value]
     while left:
         one = left.pop()
         if isinstance(one, list):
             left += one
         elif isinstance(one, dict):
             for name, member in one.items():
-                if name == _REPEATS:
-                    continue
                 if isinstance(member, str):
-                    found += len(member.encode("utf-8", "replace")) if name in _TEXTS else 0
+                    if name in _TEXTS:
+                        found += len(member) if member.isascii() else len(member.encode("utf-8", "replace"))
                 elif name == _ARGUMENTS:
                     found += len(str(member))
-                else:
+                elif name != _REPEATS and isinstance(member, list | dict):
                     left.append(member)
     return found
