@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporters.moving.copying import Step
     from exporters.moving.result import CopyResult
     from exporters.recorder.ports import Sink
-    from exporters.reports.answers import Format, Told
+    from exporters.reports.writing import Format, Told
     from exporters.store.manifest import Manifest
     from exporters.store.restore import Restored
     from policies.demand import Ledger
@@ -208,6 +208,7 @@ def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Forma
     """
     from exporters.reports.answers import Asked, Reports
     from exporters.reports.store import StoreReader
+    from proxy.app_reports import budgets_of
 
     pricer = pricer_of(settings)
 
@@ -216,9 +217,17 @@ def told_report(settings: Settings, asked: dict[str, Any], answer_format: "Forma
 
     reader = StoreReader(settings.store)
     try:
-        return Reports(reader, list_prices).tell(Asked(**asked), answer_format, datetime.now(UTC))
+        reports = Reports(reader, list_prices, budgets_of(settings, reader))
+        return reports.tell(Asked(**asked), answer_format, datetime.now(UTC))
     finally:
         reader.close()
+
+
+def told_call(settings: Settings, call_id: str, tz: str, *, as_json: bool) -> "Told":
+    """The story of a call in the time zone `tz`; what is wrong is part of the answer."""
+    from proxy.app_reports import told_call as told
+
+    return told(settings, call_id, tz, as_json=as_json)
 
 
 class RefusedError(Exception):

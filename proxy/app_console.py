@@ -1,7 +1,7 @@
 """The wiring of the console: reports, calls, budgets and targets for the admin API, from where commands have them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from queue import Empty, LifoQueue
@@ -16,11 +16,14 @@ from exporters.reports.errors import ReportError
 from exporters.reports.formats import exact_text
 from exporters.reports.one_call import whole_call
 from exporters.reports.store import StoreReader
+from exporters.reports.writing import CONTENT_TYPES, Format
+from policies.compiled import Budget
 from policies.ledger.books import Books, BooksUnavailableError
 from proxy.admin.access import Door
 from proxy.admin.api import Answer
 from proxy.admin.app import Console
 from proxy.admin.live import Live
+from proxy.app_reports import budgets_from
 from proxy.core.price import Listing
 from proxy.policy_state import policies_file
 from proxy.prices.pricer import Pricer
@@ -57,14 +60,13 @@ class ConsoleSource:
 
     def report(self, asked: dict[str, Any], answer_format: str) -> Answer:
         """What `taximeter report` tells."""
+        chosen: Format = next((name for name in CONTENT_TYPES if name == answer_format), "json")
         with self._reader() as reader:
-            told = Reports(reader, self._list_price).tell(
-                Asked(**asked), "csv" if answer_format == "csv" else "json", datetime.now(UTC)
-            )
+            budgets_at = budgets_from(self._budgets, lambda: (self._books.recorded(), self._books.top_ups()), reader)
+            told = Reports(reader, self._list_price, budgets_at).tell(Asked(**asked), chosen, datetime.now(UTC))
         if told.problem:
             return Answer(problem=told.problem, status=400 if told.exit_status == 2 else 503)
-        kind = "text/csv" if answer_format == "csv" else "application/json"
-        return Answer(body=told.text.encode("utf-8", "replace"), content_type=kind)
+        return Answer(body=told.body or told.text.encode("utf-8", "replace"), content_type=CONTENT_TYPES[chosen])
 
     def call(self, call_id: str, tz: str) -> Answer:
         """One call as the store has it."""
@@ -105,6 +107,10 @@ class ConsoleSource:
         """The configured providers; breakers where anybody tells of them."""
         told = [{"name": p.name, "kind": p.kind, "has_key": p.has_key} for p in self._settings.providers]
         return Answer(body=msgspec.json.encode({"providers": told, "breakers": [], "why": _NO_BREAKERS}))
+
+    def _budgets(self) -> Mapping[str, Budget]:
+        self._rulebook.refresh()
+        return self._rulebook.budgets
 
     def _list_price(self, provider: str, kind: str, host: str, model: str, at_ns: int) -> Listing | None:
         return self._pricer.listing(kind, host, model, at_ns, provider=provider)

@@ -18,6 +18,7 @@ FROM calls ARRAY JOIN mapKeys(draws) AS counter, mapValues(draws) AS amount
 WHERE started_at >= fromUnixTimestamp64Nano({since_ns:Int64})
 """
 _OF_POLICY = "AND (counter = {policy:String} OR startsWith(counter, {at:String}) OR startsWith(counter, {bar:String}))"
+_LONGEST_WINDOW_NS = 32 * DAY_NS
 _GROUPED = " GROUP BY counter ORDER BY counter"
 
 
@@ -58,6 +59,23 @@ def history(policy: str, recorded: Iterable[Recorded], ask: Ask | None) -> list[
     found += [_past(counter, spent, "store", n) for counter, (spent, n) in stored.items() if counter not in known]
     by_scope = sorted(found, key=lambda one: one.scope)
     return sorted(by_scope, key=lambda one: one.window, reverse=True)
+
+
+def drawn(ask: Ask, recorded: Iterable[Recorded], at_ns: int) -> list[Recorded]:
+    """Counters of windows that held an instant and that the books have dropped, by the store. Raises what `ask` raises.
+
+    Of a total, which the books never drop, and of windows longer than a month it does not know all.
+    """
+    known = {one.counter for one in recorded}
+    rows = ask(Query(_SPENT + _GROUPED, {"since_ns": max(0, at_ns - _LONGEST_WINDOW_NS)}))
+    return [
+        Recorded(
+            counter=counter, family=family_of(counter), unit="", spent=int(spent), leased=0, allowed=0,
+            starts_at_ns=int(first_ns), ends_at_ns=None,
+        )
+        for counter, spent, first_ns, _ in rows
+        if counter not in known
+    ]  # fmt: skip
 
 
 def lately(ask: Ask, now_ns: int) -> Lately:

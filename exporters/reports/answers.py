@@ -2,49 +2,47 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from exporters.reports import REPORTS
+from exporters.ledger.standing import Standing
+from exporters.reports import REPORTS, ReportKind, budgets, month, savings
+from exporters.reports.before import compared, period_before
 from exporters.reports.dimensions import parse_by, parse_where
+from exporters.reports.document import Document, single
 from exporters.reports.errors import BadQuestionError, EmptyStoreError, ReportError
-from exporters.reports.formats import Table, to_csv, to_json, to_plain, to_table
-from exporters.reports.period import parse_period
+from exporters.reports.period import Period, elapsed_of, parse_month, parse_period
 from exporters.reports.providers import ListPrices
 from exporters.reports.question import Query, Question
 from exporters.reports.report import Report
+from exporters.reports.writing import Format, ParquetMaker, Told, write
 
 _LATEST = Query("SELECT count(), max(toUnixTimestamp64Nano(`started_at`)) FROM calls", {})
 _UNROLLED = Query("SELECT `day` FROM unrolled_days", {})
 _KINDS = {kind.name: kind for kind in REPORTS}
-
-
-Format = Literal["table", "text", "json", "csv"]
-"""`table` is for somebody who draws it on a terminal, `text` is aligned lines."""
-_WRITERS: dict[Format, Callable[[Report], str]] = {"text": to_plain, "json": to_json, "csv": to_csv}
+_SINCE = "7d"
+_MONTH_BY = "team"
+_MONTH_ROWS = 20
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A question in the words of whoever asks."""
 
     name: str
-    since: str
+    since: str = ""
+    """The last seven days if empty; of the report `month` this month."""
     until: str | None = None
+    month: str = ""
+    """`2026-11`, in place of a start and an end."""
     tz: str = "UTC"
     by: str = ""
     where: Sequence[str] = ()
     limit: int | None = None
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer for whoever asked: something to show, or what is wrong."""
-
-    text: str = ""
-    table: Table | None = None
-    problem: str = ""
-    """One sentence, empty when all is well."""
-    exit_status: int = 0
+    compare: bool = False
+    """Costs only: beside the period before."""
+    part: str = ""
+    """Of a report of several parts, this one alone."""
 
 
 class RowReader(Protocol):
@@ -54,12 +52,39 @@ class RowReader(Protocol):
         """The rows of the answer. Raises `ReportError`."""
 
 
-class Reports:
-    """Answers questions."""
+class Engine(RowReader, ParquetMaker, Protocol):
+    """Whoever does both."""
 
-    def __init__(self, reader: RowReader, list_prices: ListPrices) -> None:
+
+class Budgets(msgspec.Struct, frozen=True):
+    """How budgets stood, or why nobody can tell."""
+
+    standings: Sequence[Standing] = ()
+    problem: str = ""
+
+
+BudgetsAt = Callable[[int], Budgets]
+"""How budgets stood at a Unix time in nanoseconds."""
+
+
+def no_ledger(_at_ns: int) -> Budgets:
+    """Of whoever has no ledger at hand."""
+    return Budgets(problem="The ledger was not asked.")
+
+
+class Reports:
+    """Answers questions.
+
+    Args:
+        reader: Asks the store.
+        list_prices: Knows what models cost by the price lists.
+        budgets_at: Asks the ledger.
+    """
+
+    def __init__(self, reader: Engine, list_prices: ListPrices, budgets_at: BudgetsAt = no_ledger) -> None:
         self._reader = reader
         self._list_prices = list_prices
+        self._budgets_at = budgets_at
 
     def tell(self, asked: Asked, answer_format: Format, now: datetime) -> Told:
         """The report in a format; what is wrong with the question or the store is part of the answer.
@@ -70,18 +95,27 @@ class Reports:
             now: The present, aware; where a period without an end ends.
         """
         try:
-            question = Question(
-                period=parse_period(asked.since, asked.until, asked.tz, now),
-                by=parse_by(asked.by),
-                where=parse_where(asked.where),
-                limit=asked.limit,
-            )
-            report = self.answer(asked.name, question)
+            return write(self.document(asked, now), asked.part, answer_format, self._reader)
         except ReportError as error:
             return Told(problem=str(error), exit_status=error.exit_status)
-        if answer_format == "table":
-            return Told(table=to_table(report))
-        return Told(text=_WRITERS[answer_format](report))
+
+    def document(self, asked: Asked, now: datetime) -> Document:
+        """The report as a document. Raises `ReportError`."""
+        whole = _period(asked, now)
+        question = Question(
+            period=whole,
+            by=parse_by(asked.by),
+            where=parse_where(asked.where),
+            limit=asked.limit,
+        )
+        made_at = now.astimezone(whole.since.tzinfo)
+        if asked.name == month.NAME:
+            return self._month(question, now, made_at)
+        if asked.compare:
+            if asked.name != "costs":
+                raise BadQuestionError("Only costs can be compared with the period before.")
+            return single(self._compared(question, elapsed_of(whole, now)), made_at)
+        return single(self.answer(asked.name, question), made_at)
 
     def answer(self, name: str, question: Question) -> Report:
         """The report of that name.
@@ -94,11 +128,51 @@ class Reports:
         """
         kind = _KINDS.get(name)
         if kind is None:
-            raise BadQuestionError(f"There is no report {name!r}: choose from {', '.join(_KINDS)}.")
-        if kind.rolled:
-            question = msgspec.structs.replace(question, unrolled=self._unrolled())
-        report = kind.build(question, self._reader.rows(kind.query(question)), self._list_prices)
+            names = ", ".join((*_KINDS, month.NAME))
+            raise BadQuestionError(f"There is no report {name!r}: choose from {names}.")
+        report = self._built(kind, question)
         return report if report.rows else self._without_rows(report)
+
+    def _built(self, kind: ReportKind, question: Question) -> Report:
+        if kind.rolled and question.unrolled is None:
+            question = msgspec.structs.replace(question, unrolled=self._unrolled())
+        return kind.build(question, self._reader.rows(kind.query(question)), self._list_prices)
+
+    def _costs(self, question: Question, **changes: Any) -> Report:
+        return self._built(_KINDS["costs"], msgspec.structs.replace(question, **changes))
+
+    def _compared(self, question: Question, elapsed: Period) -> Report:
+        """Costs up to now beside those of the period before."""
+        question = msgspec.structs.replace(question, unrolled=self._unrolled())
+        found = compared(
+            self._costs(question, period=elapsed, limit=None),
+            self._costs(question, period=period_before(elapsed), limit=None),
+            question.limit,
+        )
+        return found if found.rows else self._without_rows(found)
+
+    def _month(self, question: Question, now: datetime, made_at: datetime) -> Document:
+        whole = question.period
+        elapsed = elapsed_of(whole, now)
+        question = msgspec.structs.replace(
+            question,
+            period=elapsed,
+            by=question.by or parse_by(_MONTH_BY),
+            limit=question.limit or _MONTH_ROWS,
+            unrolled=self._unrolled(),
+        )
+        known = self._budgets_at(elapsed.until_ns - 1)
+        answers = month.Answers(
+            whole=whole,
+            elapsed=elapsed,
+            before=period_before(elapsed),
+            days=self._costs(question, period=month.history_of(whole, elapsed), by=parse_by("day"), limit=None),
+            groups=self._compared(question, elapsed),
+            callers=self._costs(question, by=month.CALLERS, limit=month.TOP_CALLERS),
+            savings=savings.build(question, self._reader.rows(savings.query(question))),
+            budgets=budgets.build(elapsed, known.standings, known.problem),
+        )
+        return month.document(answers, made_at)
 
     def _unrolled(self) -> frozenset[date] | None:
         """Days that the roll-ups lack; None where the store is of an older version and has none at all."""
@@ -115,3 +189,14 @@ class Reports:
         latest = report.period.local(latest_ns).strftime("%Y-%m-%d %H:%M:%S %Z")
         note = f"Nothing in this period passes the filters; the latest call of the store started at {latest}."
         return msgspec.structs.replace(report, notes=(*report.notes, note))
+
+
+def _period(asked: Asked, now: datetime) -> Period:
+    """The period asked for. Raises `BadQuestionError`."""
+    if asked.month and (asked.since or asked.until):
+        raise BadQuestionError("Give a month, or a start and an end, not both.")
+    if asked.month or (asked.name == month.NAME and not asked.since):
+        if asked.until:
+            raise BadQuestionError("A period with an end needs a start as well.")
+        return parse_month(asked.month, asked.tz, now)
+    return parse_period(asked.since or _SINCE, asked.until, asked.tz, now)

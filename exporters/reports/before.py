@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from exporters.reports.costs import OTHERS
+from exporters.reports.costs import OTHERS, SECTIONS
 from exporters.reports.errors import BadQuestionError
 from exporters.reports.period import Period
 from exporters.reports.report import Cell, Column, Report, Row, exact_difference, exact_sum, ratio
@@ -61,9 +61,10 @@ def compared(report: Report, before: Report, limit: int | None = None) -> Report
             f"A period cannot be compared with the one before by {names[0]}: other days, other rows."
         )
     rows = _paired(report, report.rows, before.rows, keys)
-    totals = _paired(report, report.totals, before.totals, ("currency", "billing"))
+    totals = _paired(report, report.totals, before.totals, SECTIONS)
     for one in totals:
-        one |= {keys[0]: "total"} if keys[0] not in {"currency", "billing"} else {}
+        if keys[0] not in SECTIONS:
+            one[keys[0]] = "total"
     whole = {(one["currency"], one["billing"]): _money(one["cost"]) for one in totals}
     shown: list[dict[str, Cell]] = []
     for section in whole:
@@ -146,7 +147,7 @@ def _summed(report: Report, rows: Sequence[dict[str, Cell]], keys: Sequence[str]
             summed[column.name] = sum(known) if known else None
     sections = {name: rows[0][name] for name in report.sections}
     first = {keys[0]: OTHERS} if keys[0] not in report.sections else {}
-    return {key: None for key in keys} | summed | sections | first
+    return dict.fromkeys(keys) | summed | sections | first
 
 
 def _row(columns: Sequence[Column], record: dict[str, Cell]) -> Row:

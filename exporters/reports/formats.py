@@ -14,12 +14,16 @@ from itertools import groupby
 
 import msgspec
 
+from exporters.reports.document import Document
+from exporters.reports.period import Period
 from exporters.reports.report import Cell, Column, Report, Row
 
 UNKNOWN = "-"
 _SHOWN_UNITS = frozenset({"ms", "tokens/s"})
 """Units that stand in a heading; those of counts are in the name, those of money in the currency column and a note."""
 _SMALLEST_SHOWN = Decimal("0.000001")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes a formula of a cell in some spreadsheet; the last four are the wide forms of the first."""
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -44,24 +48,40 @@ class Table(msgspec.Struct, frozen=True):
 
 def to_json(report: Report) -> str:
     """One JSON object: report, period, columns, rows and totals as objects by column name, notes."""
-    return json.dumps(
+    return _dumped(_plain_report(report))
+
+
+def document_to_json(document: Document) -> str:
+    """One JSON object: report, period, when it was made, notes, and `parts`, each as `to_json` writes it, by name."""
+    return _dumped(
         {
-            "report": report.name,
-            "period": {
-                "since": report.period.since.isoformat(),
-                "until": report.period.until.isoformat(),
-                "tz": report.period.tz,
-            },
-            "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in report.columns],
-            "sections": list(report.sections),
-            "rows": report.records(report.rows),
-            "totals": report.records(report.totals),
-            "notes": list(report.notes),
-        },
-        default=_exact_text,
-        ensure_ascii=False,
-        indent=2,
+            "report": document.name,
+            "period": _plain_period(document.period),
+            "made_at": document.made_at,
+            "notes": list(document.notes),
+            "parts": {part.name: _plain_report(part.report) for part in document.parts},
+        }
     )
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, default=_exact_text, ensure_ascii=False, indent=2)
+
+
+def _plain_report(report: Report) -> dict[str, object]:
+    return {
+        "report": report.name,
+        "period": _plain_period(report.period),
+        "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in report.columns],
+        "sections": list(report.sections),
+        "rows": report.records(report.rows),
+        "totals": report.records(report.totals),
+        "notes": list(report.notes),
+    }
+
+
+def _plain_period(period: Period) -> dict[str, object]:
+    return {"since": period.since, "until": period.until, "tz": period.tz}
 
 
 def to_csv(report: Report) -> str:
@@ -94,8 +114,8 @@ def to_table(report: Report) -> Table:
         # The total of a single row would be the same line again.
         sections.append(Section(lines, totals.get(key) if len(lines) > 1 else None))
     return Table(
-        title=_title(report),
-        headings=tuple(_heading(column) for column in columns),
+        title=title_of(report),
+        headings=tuple(heading(column) for column in columns),
         numeric=tuple(column.type not in {"text", "time", "hour"} for column in columns),
         foldable=tuple(column.type == "text" for column in columns),
         sections=tuple(sections),
@@ -112,7 +132,11 @@ def _text(column: Column, cells: Mapping[str, Cell], currency: str) -> str:
 
 def to_plain(report: Report) -> str:
     """Aligned lines of text without any colour or drawing, for files and pipes."""
-    table = to_table(report)
+    return plain_table(to_table(report))
+
+
+def plain_table(table: Table) -> str:
+    """The same of a table."""
     lines = [row for section in table.sections for row in (*section.rows, *([section.total] if section.total else []))]
     widths = [max(map(len, cells)) for cells in zip(table.headings, *lines, strict=True)]
     out = [table.title, "", _line(table.headings, widths, table.numeric)]
@@ -185,15 +209,20 @@ def _exact_text(cell: object) -> str:
 
 
 def _csv_text(cell: Cell) -> str | int | None:
+    """A cell of a CSV file: what a spreadsheet would take for a formula gets an apostrophe, which says it is text."""
+    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
+        return f"'{cell}"
     return _exact_text(cell) if isinstance(cell, Decimal | datetime) else cell
 
 
-def _title(report: Report) -> str:
+def title_of(report: Report) -> str:
+    """Name, period and time zone."""
     since, until = (moment.strftime("%Y-%m-%d %H:%M") for moment in (report.period.since, report.period.until))
     return f"{report.name}: {since} up to {until} ({report.period.tz})"
 
 
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
+    """Of a column, for people."""
     words = column.name.replace("_", " ")
     return f"{words} {column.unit}" if column.unit in _SHOWN_UNITS else words
 

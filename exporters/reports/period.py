@@ -83,6 +83,27 @@ def parse_period(since: str, until: str | None, tz: str, now: datetime) -> Perio
     return Period(since=start, until=end, tz=tz)
 
 
+def parse_month(text: str, tz: str, now: datetime) -> Period:
+    """The whole month of `2026-11`, its end to come or not; the present one for an empty text.
+
+    Raises `BadQuestionError` for what is no month.
+    """
+    words = text.strip() or f"{now.astimezone(parse_zone(tz)):%Y-%m}"
+    if not _MONTH.fullmatch(words):
+        raise BadQuestionError(f"{text!r} is no month: write 2026-11.")
+    start = _instant(words, parse_zone(tz), now)
+    following = (start.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return Period(since=start, until=following, tz=tz)
+
+
+def elapsed_of(whole: Period, now: datetime) -> Period:
+    """What of a period is over. Raises `BadQuestionError` where it has not begun."""
+    local = now.astimezone(ZoneInfo(whole.tz))
+    if unix_ns(local) <= whole.since_ns:
+        raise BadQuestionError(f"The period has not begun: it starts at {whole.since:%Y-%m-%d %H:%M} ({whole.tz}).")
+    return whole if whole.until_ns <= unix_ns(local) else msgspec.structs.replace(whole, until=local)
+
+
 def _instant(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     """One end of a period. Raises `BadQuestionError`."""
     local_now = now.astimezone(zone)

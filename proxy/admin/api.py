@@ -22,7 +22,11 @@ _MAX_QUESTIONS = 3
 """Questions that are put to the store at once; more of them wait for their turn."""
 _MAX_WAITING = 50
 _LONGEST_ID = 128
-_ONCE = ("since", "until", "tz", "by", "limit")
+_ONCE = ("since", "until", "month", "tz", "by", "limit", "compare", "part")
+FORMATS = ("json", "csv", "parquet", "xlsx", "html")
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PAPER = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +43,7 @@ class Source(Protocol):
     """Whoever knows the figures: `proxy.app_console`. Everything blocks, and is called in a thread."""
 
     def report(self, asked: dict[str, Any], answer_format: str) -> Answer:
-        """A report; `asked` has the fields of `exporters.reports.answers.Asked`, the format is `json` or `csv`."""
+        """A report; `asked` has the fields of `exporters.reports.answers.Asked`, the format is one of `FORMATS`."""
 
     def call(self, call_id: str, tz: str) -> Answer:
         """One call as a whole."""
@@ -71,19 +75,22 @@ class _Api:
         self._waiting = 0
 
     async def report(self, request: web.Request) -> web.Response:
-        """`/api/reports/NAME?since=&until=&tz=&by=&where=&limit=&format=`."""
+        """`/api/reports/NAME?since=&until=&month=&tz=&by=&where=&limit=&compare=&part=&format=`."""
         query = request.query
         unknown = sorted(set(query) - {*_ONCE, "where", "format"})
         answer_format = query.get("format", "json")
         limit = query.get("limit")
         if unknown:
             return problem(400, "question", f"Unknown: {', '.join(unknown)}.")
-        if answer_format not in {"json", "csv"}:
-            return problem(400, "question", "format is json or csv.")
+        if answer_format not in FORMATS:
+            return problem(400, "question", f"format is one of {', '.join(FORMATS)}.")
+        if query.get("compare", "0") not in {"0", "1"}:
+            return problem(400, "question", "compare is 1 or 0.")
         if limit is not None and not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) == int(limit)):
             return problem(400, "question", "limit is a number of rows.")
-        asked: dict[str, Any] = {"name": request.match_info["name"], "since": query.get("since", "7d")}
-        asked |= {name: query[name] for name in ("until", "tz", "by") if query.get(name)}
+        asked: dict[str, Any] = {"name": request.match_info["name"]}
+        asked |= {"compare": True} if query.get("compare") == "1" else {}
+        asked |= {name: query[name] for name in ("since", "until", "month", "tz", "by", "part") if query.get(name)}
         asked |= {"where": query.getall("where", []), "limit": int(limit) if limit else None}
         return await self._told(partial(self._source.report, asked, answer_format))
 
@@ -135,8 +142,9 @@ def _answer(answer: Answer) -> web.Response:
     response = web.Response(
         body=answer.body,
         content_type=answer.content_type,
-        charset="utf-8",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+        charset="utf-8" if answer.content_type.startswith("text/") or answer.content_type.endswith("json") else None,
+        # A report as a page is shown as a paper is: it runs nothing and asks nobody.
+        headers=_HEADERS | ({"Content-Security-Policy": _PAPER} if answer.content_type == "text/html" else {}),
     )
     response.enable_compression()
     return response

@@ -1,6 +1,5 @@
 """`taximeter report`: what the calls cost, what the last ones were, what the providers deliver."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,32 +14,50 @@ from proxy.cli.command import (
     on_terminal,
     running_settings_or_fail,
 )
+from proxy.cli.report_output import show
 
 if TYPE_CHECKING:
-    from exporters.reports.answers import Format
-    from exporters.reports.formats import Table
+    from exporters.reports.writing import Format
+
+
+class CallFormat(StrEnum):
+    """How a call is told."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 class ReportFormat(StrEnum):
-    """How a report is printed."""
+    """How a report is written."""
 
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+    HTML = "html"
 
 
 _PERIOD = (
-    "\n\nDays are days of the calendar in the time zone of --tz, a date is the start of its day, and the end of a "
-    "period does not belong to it."
+    "\n\nDays are days of the calendar in the time zone of --timezone, a date is the start of its day, and the end of "
+    "a period does not belong to it."
 )
 """A paragraph of its own: lists of commands show the first one only."""
 
 SinceOption = Annotated[
-    str,
-    typer.Option("--since", "-s", metavar="WHEN", help="Start: 24h, 7d, 2w, today, 2026-11, 2026-11-01, ...T08:30."),
-]
+    str | None,
+    typer.Option(
+        "--since", "-s", metavar="WHEN", help="Start: 24h, 7d, 2w, today, 2026-11, 2026-11-01, ...T08:30.",
+        show_default="7d",
+    ),
+]  # fmt: skip
 UntilOption = Annotated[str | None, typer.Option("--until", "-u", metavar="WHEN", help="End; now, if not given.")]
-ZoneOption = Annotated[str, typer.Option("--tz", metavar="ZONE", help="Time zone of days and hours: Europe/Berlin.")]
+MonthOption = Annotated[
+    str | None, typer.Option("--month", "-m", metavar="YYYY-MM", help="A whole month, in place of --since and --until.")
+]
+ZoneOption = Annotated[
+    str, typer.Option("--timezone", "--tz", metavar="ZONE", help="Time zone of days and hours: Europe/Berlin.")
+]
 WhereOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,7 +69,10 @@ WhereOption = Annotated[
 ]
 FormatOption = Annotated[
     ReportFormat,
-    typer.Option("--format", "-f", help="A table (plain text where no terminal is), or exact for programs."),
+    typer.Option("--format", "-f", help="A table (plain text where no terminal is), exact for programs, or a file."),
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there, not to the standard output.")
 ]
 TopOption = Annotated[int | None, typer.Option("--top", "-n", min=1, help="Only so many rows of each currency.")]
 
@@ -61,7 +81,7 @@ app = command_app()
 
 @app.callback(no_args_is_help=True)
 def report() -> None:
-    """Ask the store what happened: costs, the last calls, how the providers did."""
+    """Ask the store what happened: costs, a month on one page, the last calls, how the providers did."""
 
 
 @app.command(
@@ -73,26 +93,70 @@ def report() -> None:
         "currency, day, hour, tag:NAME.",
         "taximeter report costs",
         "taximeter report costs --by team,model --since 7d --top 10",
-        "taximeter report costs --by day --since 2026-11-01 --until 2026-12-01 --tz Europe/Berlin",
+        "taximeter report costs --by team --month 2026-11 --compare",
+        "taximeter report costs --by day --since 2026-11-01 --until 2026-12-01 --timezone Europe/Berlin",
         "taximeter report costs --by tag:feature --where team=search --where outcome!=ok",
-        "taximeter report costs --by user --since 2026-11 --format csv > november.csv",
+        "taximeter report costs --by user --since 2026-11 --format xlsx --output november.xlsx",
     )
 )
 def costs(  # noqa: PLR0913 - one parameter per option
     *,
     by: Annotated[str, typer.Option("--by", "-b", metavar="NAME,NAME", help="What to group by.")] = "model",
-    since: SinceOption = "7d",
+    since: SinceOption = None,
     until: UntilOption = None,
+    month: MonthOption = None,
     tz: ZoneOption = "UTC",
     where: WhereOption = None,
     top: TopOption = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Beside the period before.")] = False,
     answer_format: FormatOption = ReportFormat.TABLE,
+    output: OutputOption = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Print the costs."""
-    asked = _asked("costs", since=since, until=until, tz=tz, where=where, limit=top)
-    _answer(asked | {"by": by}, answer_format, config, data_dir)
+    asked = _asked("costs", since=since, until=until, month=month, tz=tz, where=where, limit=top)
+    _answer(asked | {"by": by, "compare": compare}, answer_format, output, config, data_dir)
+
+
+@app.command(
+    name="month",
+    help=help_text(
+        "A month on one page, for whoever pays: totals of each currency with their estimated, unpriced and interrupted "
+        "parts, the month before, a forecast to the end with a range, costs by --by, budget against actual, top "
+        f"callers, odd days, what caches saved. This month, if no period is given.{_PERIOD}\n\n"
+        "--part is one of totals, costs, budgets, callers, anomalies, savings, days; CSV and Parquet hold one part "
+        "(costs, if none is named), the other formats all of them.",
+        "taximeter report month",
+        "taximeter report month --month 2026-11 --by team,model --timezone Europe/Berlin",
+        "taximeter report month --month 2026-11 --format html --output november.html",
+        "taximeter report month --month 2026-11 --format xlsx --output november.xlsx",
+        "taximeter report month --part days --format csv > days.csv",
+        "taximeter report month --since 2026-10-01 --until 2027-01-01 --where project=shop",
+    ),
+)
+def month_(  # noqa: PLR0913 - one parameter per option
+    *,
+    by: Annotated[str, typer.Option("--by", "-b", metavar="NAME,NAME", help="What to group the costs by.")] = "team",
+    since: Annotated[
+        str | None, typer.Option("--since", "-s", metavar="WHEN", help="Start of any other period; see report costs.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", "-u", metavar="WHEN", help="Its end, which may be to come; else now.")
+    ] = None,
+    month: MonthOption = None,
+    tz: ZoneOption = "UTC",
+    where: WhereOption = None,
+    top: TopOption = 20,
+    part: Annotated[str, typer.Option("--part", metavar="NAME", help="This part alone.")] = "",
+    answer_format: FormatOption = ReportFormat.TABLE,
+    output: OutputOption = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print the month."""
+    asked = _asked("month", since=since, until=until, month=month, tz=tz, where=where, limit=top)
+    _answer(asked | {"by": by, "part": part}, answer_format, output, config, data_dir)
 
 
 @app.command(
@@ -104,19 +168,22 @@ def costs(  # noqa: PLR0913 - one parameter per option
         "taximeter report calls --where call_id=019ac2f0c1d87bd0",
     )
 )
-def calls(
+def calls(  # noqa: PLR0913 - one parameter per option
+    *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many calls.")] = 20,
-    since: SinceOption = "7d",
+    since: SinceOption = None,
     until: UntilOption = None,
+    month: MonthOption = None,
     tz: ZoneOption = "UTC",
     where: WhereOption = None,
     answer_format: FormatOption = ReportFormat.TABLE,
+    output: OutputOption = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Print the last calls."""
-    asked = _asked("calls", since=since, until=until, tz=tz, where=where, limit=limit)
-    _answer(asked, answer_format, config, data_dir)
+    asked = _asked("calls", since=since, until=until, month=month, tz=tz, where=where, limit=limit)
+    _answer(asked, answer_format, output, config, data_dir)
 
 
 @app.command(
@@ -128,90 +195,78 @@ def calls(
         "taximeter report providers --since 2026-11 --format csv",
     )
 )
-def providers(
-    since: SinceOption = "7d",
+def providers(  # noqa: PLR0913 - one parameter per option
+    *,
+    since: SinceOption = None,
     until: UntilOption = None,
+    month: MonthOption = None,
     tz: ZoneOption = "UTC",
     where: WhereOption = None,
     top: Annotated[int | None, typer.Option("--top", "-n", min=1, help="Only the busiest.")] = None,
     answer_format: FormatOption = ReportFormat.TABLE,
+    output: OutputOption = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Print how the providers did."""
-    asked = _asked("providers", since=since, until=until, tz=tz, where=where, limit=top)
-    _answer(asked, answer_format, config, data_dir)
+    asked = _asked("providers", since=since, until=until, month=month, tz=tz, where=where, limit=top)
+    _answer(asked, answer_format, output, config, data_dir)
+
+
+@app.command(
+    help=help_text(
+        "One call as a whole: who called, what was decided, every try with its waits, how it ended, and the arithmetic "
+        "of its price.",
+        "taximeter report call 019ac2f0c1d87bd0a3f4c1e05b7d9f12",
+        "taximeter report call 019ac2f0c1d87bd0a3f4c1e05b7d9f12 --format json",
+    )
+)
+def call(
+    call_id: Annotated[str, typer.Argument(metavar="ID", help="As the answer's x-taximeter-call-id says.")],
+    *,
+    tz: ZoneOption = "UTC",
+    answer_format: Annotated[
+        CallFormat, typer.Option("--format", "-f", help="For people, or for programs.")
+    ] = CallFormat.TEXT,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print the story of a call."""
+    # Imported here: see proxy.cli.
+    from proxy.app import told_call
+
+    show(told_call(running_settings_or_fail(config, data_dir), call_id, tz, as_json=answer_format == "json"), None)
 
 
 def _asked(
-    name: str, *, since: str, until: str | None, tz: str, where: list[str] | None, limit: int | None
+    name: str,
+    *,
+    since: str | None,
+    until: str | None,
+    month: str | None,
+    tz: str,
+    where: list[str] | None,
+    limit: int | None,
 ) -> dict[str, Any]:
-    return {"name": name, "since": since, "until": until, "tz": tz, "where": where or [], "limit": limit}
+    asked: dict[str, Any] = {"name": name, "until": until, "tz": tz, "where": where or [], "limit": limit}
+    return asked | {"since": since or "", "month": month or ""}
 
 
-def _answer(asked: dict[str, Any], answer_format: ReportFormat, config: Path | None, data_dir: Path | None) -> None:
-    """Ask, and print the answer; what is wrong goes to stderr and ends with status 1, or 2 for a wrong question."""
+def _answer(
+    asked: dict[str, Any], answer_format: ReportFormat, output: Path | None, config: Path | None, data_dir: Path | None
+) -> None:
+    """Ask, and show the answer."""
     # Imported here: see proxy.cli.
     from proxy.app import told_report
 
-    table: Format = "table" if on_terminal() else "text"
+    table: Format = "table" if on_terminal() and output is None else "text"
     formats: dict[ReportFormat, Format] = {
         ReportFormat.TABLE: table,
         ReportFormat.JSON: "json",
         ReportFormat.CSV: "csv",
+        ReportFormat.PARQUET: "parquet",
+        ReportFormat.XLSX: "xlsx",
+        ReportFormat.HTML: "html",
     }
-    told = told_report(running_settings_or_fail(config, data_dir), asked, formats[answer_format])
-    if told.problem:
-        typer.echo(told.problem, err=True)
-        raise typer.Exit(told.exit_status)
-    if told.table is not None:
-        _draw(told.table)
-        return
-    try:
-        sys.stdout.write(told.text if told.text.endswith("\n") else told.text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has had enough (`| head`); Python would complain of it once more when it flushes at the end.
-        sys.stderr.close()
-        raise typer.Exit(0) from None
-
-
-def _draw(table: "Table") -> None:
-    # Imported here: see proxy.cli.
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    console = Console()
-    drawn = RichTable(
-        title=table.title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    lines = [row for section in table.sections for row in (*section.rows, section.total or ())]
-    for number, heading in enumerate(table.headings):
-        room = max((len(line[number]) for line in lines if line), default=0)
-        drawn.add_column(
-            _broken(heading, room),
-            justify="right" if table.numeric[number] else "left",
-            overflow="fold",
-            no_wrap=not table.foldable[number],
-        )
-    for section in table.sections:
-        for row in section.rows:
-            drawn.add_row(*map(Text, row))
-        if section.total is not None:
-            drawn.add_row(*map(Text, section.total), style="bold")
-        drawn.add_section()
-    if table.sections:
-        console.print(drawn)
-    for note in table.notes:
-        console.print(Text(note, style="dim"))
-
-
-def _broken(heading: str, room: int) -> str:
-    """A heading in lines that are no longer than its column's cells, as far as its words allow."""
-    # Imported here: see proxy.cli.
-    import textwrap
-
-    widest = max(room, *map(len, heading.split()))
-    return "\n".join(textwrap.wrap(heading, widest))
+    wanted = formats[answer_format]
+    show(told_report(running_settings_or_fail(config, data_dir), asked, wanted), output)

@@ -1,5 +1,6 @@
 from datetime import date, timedelta
 from decimal import Decimal
+from statistics import median
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +63,5 @@ def test_what_comes_later_never_changes_what_was_said(cost, before, after):
 
 @given(st.lists(AMOUNTS, min_size=4, max_size=8))
 def test_the_median_itself_is_never_odd(before):
-    from statistics import median
-
     (found,) = judge(fridays(median(before), *before), [FRIDAY])
     assert not found.odd

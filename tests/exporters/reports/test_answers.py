@@ -67,4 +67,4 @@ def test_an_answer_comes_in_the_format_that_was_asked_for():
     assert reports(1).tell(asked, "csv", NOW).text.startswith("model,currency,billing,calls,")
     assert json.loads(reports(1).tell(asked, "json", NOW).text)["report"] == "costs"
     assert reports(1).tell(asked, "text", NOW).text.startswith("costs: 2026-11-17 12:00 up to 2026-11-24 12:00 (UTC)\n")
-    assert reports(1).tell(asked, "table", NOW).table.headings[0] == "model"
+    assert reports(1).tell(asked, "table", NOW).tables[0].headings[0] == "model"

@@ -7,9 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exporters.reports.dimensions import group_names
-from exporters.reports.formats import Section, Table
 from proxy.cli import app
-from proxy.cli.report import _broken, _draw
 from tests.fakes.report_store import report_store, running_store
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -130,35 +128,49 @@ def test_the_help_names_every_dimension_and_has_examples():
     page = CliRunner().invoke(app, ["report", "costs", "--help"], env={"COLUMNS": "200"}).output
     words = page.replace("\n", " ")
     assert not [name for name in group_names() if name not in words]
-    for name in ("costs", "calls", "providers"):
+    for name in ("costs", "month", "calls", "providers"):
         page = CliRunner().invoke(app, ["report", name, "--help"], env={"COLUMNS": "200"}).output
         assert page.count(f"taximeter report {name}") >= 3
 
 
-def test_a_terminal_gets_a_drawn_table_that_foreign_text_cannot_steer(capsys):
-    table = Table(
-        title="costs",
-        headings=("team", "cost"),
-        numeric=(False, True),
-        foldable=(True, False),
-        sections=(Section((("[red]a[/]", "1.0"), ("b", "2.0")), ("total", "3.0")), Section((("c", "4.0"),), None)),
-        notes=("USD [metered]: 2 calls.",),
+def test_a_month_is_one_document_whose_figures_are_those_of_the_costs(run):
+    month = json.loads(run("month", "--month", "2026-11", "--by", "team", "--format", "json").stdout)
+    costs = json.loads(run("costs", "--month", "2026-11", "--by", "team", "--format", "json").stdout)
+    assert list(month["parts"]) == ["totals", "costs", "budgets", "callers", "anomalies", "savings", "days"]
+    assert [row["cost"] for row in month["parts"]["costs"]["totals"]] == [row["cost"] for row in costs["totals"]]
+    assert month["period"]["until"] == "2026-12-01T00:00:00+00:00"
+
+
+def test_a_part_of_a_month_is_a_report_of_its_own(run):
+    rows = list(
+        csv.DictReader(io.StringIO(run("month", "--month", "2026-11", "--part", "days", "--format", "csv").stdout))
     )
-    _draw(table)
-    shown = capsys.readouterr().out
-    assert "[red]a[/]" in shown
-    assert "USD [metered]: 2 calls." in shown
-    assert shown.index("total") < shown.index("4.0")
+    assert {row["day"] for row in rows} == {f"2026-11-{10 + n}" for n in range(6)}
+    wrong = run("month", "--month", "2026-11", "--part", "profits")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
 
 
-@pytest.mark.parametrize(
-    ("heading", "room", "lines"),
-    [
-        ("output speed p50 tokens/s", 5, ["output", "speed", "p50", "tokens/s"]),
-        ("latency p50 ms", 6, ["latency", "p50 ms"]),
-        ("cost", 0, ["cost"]),
-        ("list price in", 40, ["list price in"]),
-    ],
-)
-def test_a_heading_takes_no_more_room_than_its_cells_as_far_as_words_allow(heading, room, lines):
-    assert _broken(heading, room).split("\n") == lines
+def test_costs_are_compared_with_the_month_before(run):
+    rows = json.loads(run("costs", "--by", "team", "--month", "2026-11", "--compare", "--format", "json").stdout)[
+        "rows"
+    ]
+    assert {(row["cost_before"], row["change_ratio"]) for row in rows} == {("0", None)}
+
+
+@pytest.mark.parametrize(("name", "starts"), [("xlsx", b"PK"), ("parquet", b"PAR1"), ("html", b"<!DOCTYPE html>")])
+def test_a_file_is_written_where_it_was_said(run, tmp_path, name, starts):
+    output = tmp_path / f"report.{name}"
+    result = run("month", "--month", "2026-11", "--format", name, "--output", str(output))
+    assert result.exit_code == 0, result.output
+    assert output.read_bytes().startswith(starts)
+    assert str(output) in result.stderr
+    assert not result.stdout
+
+
+def test_a_call_is_told_whole(run):
+    told = run("call", "c3").stdout
+    assert told.startswith("call c3, 2026-11-13T12:00:00")
+    assert json.loads(run("call", "c3", "--format", "json").stdout)["call"]["call_id"] == "c3"
+    nobody = run("call", "nobody")
+    assert (nobody.exit_code, nobody.stdout) == (1, "")
+    assert "no call of that id" in nobody.stderr
