@@ -117,9 +117,13 @@ class LeasedCounter:
         if standing.allowed - standing.spent - standing.leased > self._refused_room:
             self._refused_until_s = 0.0
 
+    def lapsed(self) -> None:
+        """Nobody knows whether the books still know of the lease: nothing of it is free until they say so."""
+        self.lease = self.used if self.is_bucket else 0
+
     def lost(self) -> None:
         """The books know of no lease any more."""
-        self.lease = self.used if self.is_bucket else 0
+        self.lapsed()
         self.owed = self.posted = self.leased = 0
         self._refused_until_s = 0.0
 

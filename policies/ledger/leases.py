@@ -386,6 +386,7 @@ class LeasedLedger:
     def _failed(self, error: BooksUnavailableError, *, of_a_call: bool = True) -> None:
         if of_a_call:
             self._count("ledger_unavailable")
+        self._tending.missed(self._loop.time())
         if isinstance(error, BooksLostError):
             self._tending.lost()
         if not self._down:

@@ -18,6 +18,11 @@ KEPT_TIMES = 3
 0.04 amounts given back for each call, where keeping it once took 0.062 and 0.2."""
 IDLE_S = 10.0
 """After how long without use the books hear that a counter is of no more use here."""
+BEAT_S = 60.0
+"""How often the books hear of a process that has counters, whatever it does: one that was not heard of for ten minutes
+may be forgotten, and its leases lent to others."""
+LAPSE_S = 300.0
+"""After how long without the books a process counts its leases as gone, well before anybody would forget it."""
 _WANTED_S = 2.0
 """How long after another process has wanted a counter everything that becomes free of it is given back at once."""
 _MOST_KNOWN = 20_000
@@ -55,6 +60,8 @@ class Tending:
         """Counters that others want, and until when that is believed."""
         self._newly_wanted: frozenset[str] = frozenset()
         self._trimmed_at_s = 0.0
+        self._beat_at_s = 0.0
+        self._reached_at_s = 0.0
 
     def counter(self, demand: Demand) -> LeasedCounter:
         """The counter of a demand, that is about to be borrowed from."""
@@ -91,6 +98,16 @@ class Tending:
         for counter in self._counters.values():
             counter.lost()
 
+    def missed(self, now_s: float) -> None:
+        """The books did not answer: after a while they may have lent to others what is on lease here."""
+        if not self._reached_at_s or now_s - self._reached_at_s < LAPSE_S:
+            return
+        self._reached_at_s = 0.0
+        # When they answer again they say what is left, and what is used is put on lease again where nothing is.
+        self.since = 0 if self.since >= 0 else -1
+        for counter in self._counters.values():
+            counter.lapsed()
+
     def before(self, demands: Sequence[Demand]) -> Work | None:
         """To give back what would stand in the way of a borrowing for these demands."""
         names: set[str] = set()
@@ -104,7 +121,8 @@ class Tending:
         return self._give_back({name: self._counters[name].free for name in names})
 
     def due(self, now_s: float) -> Iterator[Work]:
-        """Everything that is to be done now, one after the other."""
+        """Everything that is to be done now, one after the other. The books were reached just now."""
+        self._reached_at_s = now_s
         self._wanted.update(dict.fromkeys(self._newly_wanted, now_s + _WANTED_S))
         self._newly_wanted = frozenset()
         if self._wanted:
@@ -134,6 +152,7 @@ class Tending:
         if trims:
             self._trimmed_at_s = now_s
             yield from self._let_go(now_s)
+            yield from self._beat(now_s)
 
     def all_back(self) -> Work:
         """To give back everything that is free."""
@@ -155,6 +174,11 @@ class Tending:
                 counter.lease -= amount
                 amounts[name] = amount
         return partial(self._books.give_back, self._instance, amounts, self._clock()) if amounts else None
+
+    def _beat(self, now_s: float) -> Iterator[Work]:
+        if now_s - self._beat_at_s >= BEAT_S:
+            self._beat_at_s = now_s
+            yield partial(self._books.give_back, self._instance, {}, self._clock())
 
     def _let_go(self, now_s: float) -> Iterator[Work]:
         for name, counter in list(self.lent.items()):
