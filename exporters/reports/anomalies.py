@@ -1,10 +1,11 @@
 """Days that cost far more or far less than such days use to.
 
-A day is held against the same weekday of the eight weeks before it: against their median, in units of their median
+A day is held against the same weekday of the eight weeks before it: against their median, in units of a median
 absolute deviation, which one odd day cannot move. A day is odd from 3.5 of these units on (the deviation taken as a
-standard deviation of a normal distribution would be, x 1.4826), and a unit is at least a twentieth of the median, so
-that steady days do not make every penny odd. Only days before are looked at: what is said of a day never changes. With
-fewer than four such days nothing is said. PURE.
+standard deviation of a normal distribution would be, x 1.4826). The unit is the largest of three: the deviation of
+these weekdays; that of all days of the eight weeks from their own weekday's median, in parts of it, as eight days alone
+may lie close together by chance; and a twentieth of the median, so that steady days do not make every penny odd. Only
+days before are looked at: what is said of a day never changes. With fewer than four such days nothing is said. PURE.
 
 Source: B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers (1993): the modified z-score and its 3.5.
 """
@@ -55,14 +56,27 @@ def judge(days: Mapping[date, Decimal], looked_at: Iterable[date]) -> list[Judge
         before = [day - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
         like = [days[one] for one in before if one in days]
         if day in days and len(like) >= LEAST_DAYS:
-            found.append(_judged(day, days[day], like))
+            found.append(_judged(day, days[day], like, _pooled(days, day)))
     return found
 
 
-def _judged(day: date, cost: Decimal, like: list[Decimal]) -> Judged:
+def _pooled(days: Mapping[date, Decimal], day: date) -> Decimal:
+    """How far the days of the eight weeks before lie from the median of their weekday, in parts of it."""
+    recent = [one for one in (day - timedelta(days=back) for back in range(1, WEEKS * 7 + 1)) if one in days]
+    away: list[Decimal] = []
+    with localcontext(prec=EXACT_DIGITS):
+        for weekday in range(7):
+            costs = [days[one] for one in recent if one.weekday() == weekday]
+            usual = median(costs) if len(costs) > 1 else Decimal(0)
+            away += [abs(cost - usual) / usual for cost in costs] if usual else []
+        return _AS_DEVIATION * median(away) if away else Decimal(0)
+
+
+def _judged(day: date, cost: Decimal, like: list[Decimal], pooled: Decimal) -> Judged:
     with localcontext(prec=EXACT_DIGITS):
         usual = median(like)
-        spread = max(_AS_DEVIATION * median([abs(one - usual) for one in like]), _LEAST_SPREAD * usual)
+        own = _AS_DEVIATION * median([abs(one - usual) for one in like])
+        spread = max(own, pooled * usual, _LEAST_SPREAD * usual)
         away = cost - usual
         score = away / spread if spread else _ALL_ODD.copy_sign(away) if away else Decimal(0)
         bounded = max(-_ALL_ODD, min(_ALL_ODD, score))

@@ -85,9 +85,9 @@ def document(answers: Answers, made_at: datetime) -> Document:
     daily = _daily(answers, found)
     parts = (
         Part(name="totals", title="Totals", report=totals),
-        Part(name="costs", title="Costs", report=answers.groups),
+        Part(name="costs", title="Costs", report=_unsaid(answers.groups, note(answers.before))),
         Part(name="budgets", title="Budget against actual", report=answers.budgets),
-        Part(name="callers", title="Top callers", report=answers.callers),
+        Part(name="callers", title="Top callers", report=_callers(answers.callers)),
         Part(name="anomalies", title="Odd days", report=_odd(daily)),
         Part(name="savings", title="What prompt caches saved", report=answers.savings),
         Part(name="days", title="Day by day", report=daily),
@@ -102,6 +102,19 @@ def document(answers: Answers, made_at: datetime) -> Document:
         charts=tuple(_chart(section, daily, found[section]) for section in sections if section[0]),
         notes=_notes(answers, forecasts),
     )
+
+
+def _unsaid(report: Report, *notes: str) -> Report:
+    """Without what the totals say already."""
+    return msgspec.structs.replace(report, notes=notes)
+
+
+def _callers(report: Report) -> Report:
+    """Those whose calls have a currency: the others cost nothing, or nobody knows."""
+    found = _unsaid(report)
+    currency = [column.name for column in report.columns].index("currency")
+    rows, totals = (tuple(row for row in part if row[currency]) for part in (report.rows, report.totals))
+    return msgspec.structs.replace(found, rows=rows, totals=totals)
 
 
 def history_of(whole: Period, elapsed: Period) -> Period:
@@ -227,7 +240,7 @@ def _odd(daily: Report) -> Report:
     rows = tuple(row for row in daily.rows if row[-1] == "odd")
     text = (
         "A day is odd when it lies more than 3.5 robust deviations from the median of the same weekday in the "
-        "eight weeks before it; four such days have to be known."
+        "eight weeks before it; four such days have to be known. The score says how many it is."
     )
     return msgspec.structs.replace(
         daily, name="anomalies", rows=rows, totals=(), notes=(text,) if rows else (f"None. {text}",)

@@ -46,14 +46,15 @@ class ReportStore:
     def add(self, calls: Iterable[dict[str, Any]], attempts: Iterable[dict[str, Any]] | None = None) -> None:
         """Write rows; without attempts of their own every call has one that is the same."""
         rows = [CALL | call for call in calls]
-        self._insert("calls", rows)
-        self._insert("attempts", rows if attempts is None else [CALL | attempt for attempt in attempts])
+        self.insert("calls", rows)
+        self.insert("attempts", rows if attempts is None else [CALL | attempt for attempt in attempts])
 
     def run(self, sql: str) -> None:
         """Run a statement that gives nothing back."""
         self._writer.command(sql)
 
-    def _insert(self, table: str, rows: list[dict[str, Any]]) -> None:
+    def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
+        """Write rows as they are; what the table has no column for is left out."""
         known = {
             name
             for (name,) in self._writer.query(f"SELECT name FROM system.columns WHERE table = '{table}'").result_rows
