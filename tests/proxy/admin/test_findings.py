@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from proxy.admin.findings import judge
-from proxy.admin.status import JournalLimits, JournalStatus, SelfCheck, SinkState
+from proxy.admin.status import JournalLimits, JournalStatus, LedgerCheck, SelfCheck, SinkState
 from proxy.policy_state import PolicyState
 from tests.fakes.statuses import WELL, status, store
 
@@ -208,3 +208,30 @@ def test_a_mistake_in_the_policies_is_bad_has_its_line_and_says_what_stays_in_fo
 def test_keys_that_nobody_takes_are_worth_a_note_and_no_policies_are_not():
     assert found(status(policies=POLICIES, key_mode="passthrough"), "keys").state == "note"
     assert not any(finding.about == "policies" for finding in judge(status(policies=PolicyState())))
+
+
+EQUAL = LedgerCheck(compared_at_s=1.0, counters=1234, drifting=())
+DRIFT = "budget:teams|team=a: 5 USD in the ledger, 4 USD in the store"
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "said"),
+    [
+        ({}, "good", "1,234 counters, each as the store has it"),
+        ({"drifting": (DRIFT,)}, "bad", f"ledger and store differ: {DRIFT}"),
+        ({"drifting": (DRIFT, DRIFT, DRIFT)}, "bad", f"ledger and store differ: {DRIFT} and 2 more"),
+        ({"error": "away"}, "note", "could not be compared with the store: away"),
+        ({"behind": ("w1", "w2")}, "note", "the store does not have yet what is booked of w1, w2"),
+        ({"drifting": (DRIFT,), "error": "away", "behind": ("w1",)}, "bad", f"ledger and store differ: {DRIFT}"),
+        ({"error": "away", "behind": ("w1",)}, "note", "could not be compared with the store: away"),
+    ],
+)
+def test_what_the_comparison_of_ledger_and_store_has_found_is_told(changes, state, said):
+    finding = found(status(ledger=msgspec.structs.replace(EQUAL, **changes)), "ledger")
+    assert (finding.state, finding.said) == (state, said)
+    assert bool(finding.advice) == (state != "good")
+    assert ("ledger rebuild" in finding.advice) == (state == "bad")
+
+
+def test_without_a_budget_nothing_is_said_of_the_ledger():
+    assert not any(finding.about == "ledger" for finding in judge(status(ledger=None)))
