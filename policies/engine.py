@@ -63,7 +63,7 @@ class Engine:
     def decide(self, call: CallFacts, now_ns: int, level: LevelOf = nothing_known) -> Decision:
         """What may happen to a call at an instant (Unix time in nanoseconds)."""
         rule = self.policies.keys.get(call.key) if call.key else None
-        if rule is not None and (refusal := _key_refusal(rule, call, now_ns)):
+        if rule is not None and (refusal := key_refusal(rule, call, now_ns)):
             return refusal
         prepared = self._prepare(call, now_ns)
         if not prepared.entries:
@@ -256,7 +256,7 @@ def _step(rule: Rule, assumed: Assumed) -> Step | None:
     return Step("bytes", rule.step_bytes, assumed.amount, rule.cuts)
 
 
-def _key_refusal(rule: KeyRule, call: CallFacts, now_ns: int) -> Deny | None:
+def key_refusal(rule: KeyRule, call: CallFacts, now_ns: int) -> Deny | None:
     """Why a key may not make this call; None when it may."""
     if rule.disabled or (rule.expires_at_ns is not None and now_ns >= rule.expires_at_ns):
         why = "disabled" if rule.disabled else "expired"

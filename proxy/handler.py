@@ -11,8 +11,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from proxy.call import Call
 from proxy.core.coding import Decoder
+from proxy.core.errors import ErrorClass
 from proxy.core.facts import Dialect, RequestFacts
 from proxy.core.headers import read_request_head
 from proxy.core.identity import identify
@@ -24,11 +27,12 @@ from proxy.extending import Extender
 from proxy.forward import Forwarder
 from proxy.gate import Gate
 from proxy.ids import new_call_id, new_span_id
-from proxy.place import Place, Places, dialect_of
+from proxy.place import Place, dialect_of
 from proxy.replies import Reply, encode
 from proxy.request_head import RequestHead
 from proxy.routed import RoutedForwarder
 from proxy.settings import Settings
+from proxy.unified import Unified, Way
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
 
@@ -48,6 +52,12 @@ _JOURNAL_FULL = Reply(
     message="there is no room to record this call, and its operator lets no call pass unrecorded",
     headers=(("Retry-After", "5"),),
 )
+_REFUSAL_CLASSES: dict[int, ErrorClass] = {
+    400: "invalid_request",
+    401: "auth",
+    404: "model_not_found",
+    415: "invalid_request",
+}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -97,7 +107,8 @@ class Handler:
         self.routes: Routes | None = None
         """Asked where a call may go; None where there are no routes."""
         self.upstreams = upstreams
-        self._places = Places(upstreams)
+        self.unified = Unified(upstreams)
+        """Finds where requests go; the policies in force are put into its models."""
         self._journal = journal
         self._max_request_bytes = settings.max_request_bytes
         self._too_large = Reply(
@@ -119,13 +130,15 @@ class Handler:
         call_id = new_call_id()
         place = request.head.place
         if not isinstance(place, Place):
-            found = self._places.find(request.head)
+            found = self.unified.find(request.head)
             if isinstance(found, Reply):
                 return self._turn_away(request, call_id, found)
             place = request.head.place = found
         head = RequestHead(place.shared, request.varying)
         call = Call(request, call_id, place)
         call.trace = head.trace(call_id, new_span_id())
+        if place.lists_models:
+            return self._tell_models(call)
         request.client.flow = call
         self.calls.add(call)
         try:
@@ -182,6 +195,14 @@ class Handler:
         )
         return False
 
+    def _tell_models(self, call: Call) -> bool:
+        """Say what the caller may ask for; that is an answer of our own, and on the books."""
+        answer = self.unified.models.tell(call, self.gate)
+        call.request.client.send(answer)
+        record = call.closed()
+        self._journal.close_call(record if call.refused else replace(record, outcome="ok", error_class=None))
+        return call.request.head.keeps and call.request.body.is_eof()
+
     def malformed(self, status: int, message: str) -> bytes:
         """The answer to what is not HTTP."""
         self._journal.lose("malformed_request")
@@ -216,24 +237,37 @@ class Handler:
         return bool(done)
 
     async def _walk(self, call: Call, head: RequestHead) -> bool:
-        if (turned_away := self.gate.identify(call)) is not None:
-            call.refusal_class = "auth" if turned_away.status == 401 else "permission"
-            raise Refused(turned_away)
+        by_model = call.place.by_model != "no"
+        self._pass(call, self.gate.recognise(call) if by_model else self.gate.identify(call))
+        body = await self._read(call, head)
+        journey = None
+        if by_model:
+            way = self.unified.choose(call, body or b"", self.routes, self.gate)
+            if isinstance(way, Way):
+                body, journey = way.body, way.journey
+            else:
+                self._pass(call, way)
         key = call.provider_key
         call.billing = call.place.billing if key is None else key.billing
-        body = await self._read(call, head)
-        journey = self.routes.journey(call) if self.routes is not None and body is not None else None
+        if journey is None and self.routes is not None and body is not None:
+            journey = self.routes.journey(call)
         if self.governor is not None:
             admitted = await self.governor.admit(call, body, () if journey is None else journey.places)
             if isinstance(admitted, Reply):
                 raise Refused(admitted)
             call.permit = admitted
             body = admitted.body or body
-        if journey is not None and body is not None and self.routes is not None:
+        if journey is not None and body is not None:
             return await self._routed.forward(call, head, body, journey, self)
         if not self._journal.open_call(call.opened()) and self._journal.refusing:
             raise Refused(_JOURNAL_FULL)
         return await self._forwarder.forward(call, head, body)
+
+    def _pass(self, call: Call, refusal: Reply | None) -> None:
+        """Go on where nothing was refused."""
+        if refusal is not None:
+            call.refusal_class = _REFUSAL_CLASSES.get(refusal.status, "permission")
+            raise Refused(refusal)
 
     async def _read(self, call: Call, head: RequestHead) -> bytes | None:
         """The request body when somebody has to read it; None when it streams through unread."""

@@ -51,6 +51,8 @@ class Place(msgspec.Struct, frozen=True):
     made: dict[str, bytes] = {}
     """Starts of heads that were made before, by the name of their provider key."""
     by_model: ByModel = "no"
+    lists_models: bool = False
+    """Whether it is answered here, with what the caller may ask for."""
     moved: dict[str, "Place"] = {}
     """Where such requests go instead, by provider, as far as one asked for it (`proxy.unified`)."""
 

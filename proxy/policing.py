@@ -63,6 +63,7 @@ class Policing:
         if governor is not None and governor.policies.hash == policies.hash:
             return
         self._handler.gate = Gate(KeyRing(policies.secrets, self._pepper, policies.key_mode), policies.keys)
+        self._handler.unified.models.install(policies)
         self._route(policies)
         engine = Engine(policies)
         if governor is None and not _has_rules(engine):

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from policies.breaker import bearing
 from policies.outcome_facts import Outcome
 from policies.outcomes import Classifier
@@ -149,7 +151,11 @@ class _Walk:
 
     def _aim(self, target: RouteTarget) -> Aim | str:
         now_s = self._sender.loop.time()
-        return aim_at(target, self._call, self._body, self._owner.upstreams, lent=self._lent, now_s=now_s)
+        aim = aim_at(target, self._call, self._body, self._owner.upstreams, lent=self._lent, now_s=now_s)
+        before = self._journey.changes
+        if not before or isinstance(aim, str):
+            return aim
+        return replace(aim, changes=tuple(dict.fromkeys((*before, *aim.changes))))
 
     async def _try(self, aim: Aim) -> Ended | None:
         """One attempt, with its row and what its target learns of it; None where it may not begin."""

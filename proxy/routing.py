@@ -41,6 +41,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     routes: "Routes"
     route: Route
     plan: Plan
+    changes: tuple[str, ...] = ()
+    """What was changed in the request before it had a route, by name."""
 
     @property
     def places(self) -> tuple[tuple[str, str | None], ...]:
@@ -65,13 +67,13 @@ class Routes:
         self.targets: dict[str, TargetState] = {}
         self.classifier = Classifier()
         self._worker = worker
-        self._router = Router()
+        self.router = Router()
         self.routing = NO_ROUTING
 
     def install(self, routing: Routing) -> None:
         """Take new routes; calls under way go on by the ones that they began with."""
         self.routing = routing
-        self._router = Router(routing.routes)
+        self.router = Router(routing.routes)
         self.classifier = Classifier(routing.outcomes)
         kept: dict[str, TargetState] = {}
         for route in routing.routes:
@@ -95,8 +97,17 @@ class Routes:
         """
         if call.route.dialect is None:
             return None
+        facts = self.facts(call)
+        route = self.find(facts)
+        alias = self.routing.aliases.get((facts.request.model or "").lower()) if self.routing.aliases else None
+        if alias is not None:
+            route = self._of_alias(alias, route)
+        return None if route is None else self.journey_on(route, facts, call)
+
+    def facts(self, call: Call) -> CallFacts:
+        """What routes are chosen by."""
         upstream = call.upstream
-        facts = CallFacts(
+        return CallFacts(
             provider=upstream.settings.name,
             operation=call.operation,
             request=call.facts,
@@ -106,18 +117,20 @@ class Routes:
             currency=upstream.currency,
             billable=call.route.billable,
         )
+
+    def find(self, facts: CallFacts) -> Route | None:
+        """The route of a call of these facts; None where none is for it."""
+        return self.router.find(facts, self.clock())
+
+    def journey_on(self, route: Route, facts: CallFacts, call: Call, changes: tuple[str, ...] = ()) -> Journey:
+        """The targets of a route in their order for one call; `changes` name what was done to its request before."""
         now_ns = self.clock()
-        route = self._router.find(facts, now_ns)
-        alias = self.routing.aliases.get((facts.request.model or "").lower()) if self.routing.aliases else None
-        if alias is not None:
-            route = self._of_alias(alias, route)
-        if route is None:
-            return None
 
         def look(target: RouteTarget) -> Look:
             return self.state(target, route).health.look(now_ns)
 
-        return Journey(routes=self, route=route, plan=plan_for(route, facts, call.call_id, look))
+        plan = plan_for(route, facts, call.call_id, look)
+        return Journey(routes=self, route=route, plan=plan, changes=changes)
 
     def _of_alias(self, alias: str, route: Route | None) -> Route | None:
         """The route of a call that asks for an alias: no provider knows that name, so no target is left with it."""

@@ -7,6 +7,7 @@ from proxy.child import CannotServeError
 from proxy.policing import Policing
 from proxy.policy_state import policies_file
 from proxy.settings import Listen, Settings, StoreSettings
+from proxy.unified import Unified
 from tests.fakes.routes import routed
 
 
@@ -14,6 +15,9 @@ class Handler:
     governor = None
     routes = None
     upstreams = {}  # noqa: RUF012
+
+    def __init__(self):
+        self.unified = Unified({})
 
 
 class Ledger:
