@@ -72,6 +72,10 @@ bench-recorder: $(DEV_STAMP) ## Measure: what the recorder costs per call, and h
 bench-policies: $(DEV_STAMP) ## Measure: what fifty policies and a thousand keys add to a call
 	$(PYTHON_OF_VENV) -m tests.bench.governed $(ARGS)
 
+.PHONY: bench-routes
+bench-routes: $(DEV_STAMP) ## Measure: what a route adds to a call
+	$(PYTHON_OF_VENV) -m tests.bench.routed $(ARGS)
+
 .PHONY: dashboards
 dashboards: $(DEV_STAMP) ## Make Grafana's dashboards and alert rules anew
 	$(PYTHON_OF_VENV) -m grafana

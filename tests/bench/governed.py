@@ -51,6 +51,8 @@ WITH_REDIS = "5 of 50 budgets, in Redis"
 """Where there is a server to start; its own processor time is not counted."""
 LEAST_BYTES, MOST_BYTES = 700, 2600
 """Of a request's body."""
+_END_BYTES = 5
+"""By which an answer is known to be over: no call is followed by another before that."""
 _ANSWER_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Mon, 23 Nov 2026 20:00:00 GMT\r\nServer: mock\r\n"
     b"x-request-id: req_0123456789abcdef0123456789abcdef\r\nopenai-processing-ms: 412\r\nopenai-version: 2020-10-01\r\n"
@@ -77,6 +79,12 @@ def requests() -> list[bytes]:
     """Some requests of each app, each of its own length, one round after another."""
     lengths = random.Random(1)
     return [_request(number, lengths.randint(LEAST_BYTES, MOST_BYTES)) for _ in range(ROUNDS) for number in range(APPS)]
+
+
+def whole_answer() -> bytes:
+    """What the provider says to each of them."""
+    body = json.dumps(_ANSWER).encode()
+    return _ANSWER_HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def _request(number: int, size: int) -> bytes:
@@ -134,7 +142,13 @@ class _Wire(asyncio.Transport):
 class Walk:
     """One worker's walk, from the bytes of an app to the bytes for it."""
 
-    def __init__(self, folder: Path, policies: CompiledPolicies | None, redis_url: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        policies: CompiledPolicies | None,
+        redis_url: str | None = None,
+        answer: bytes | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         settings = bench_settings(folder)
         settings.run_dir.mkdir(parents=True)
@@ -152,8 +166,7 @@ class Walk:
         if policies is not None:
             policies_file(settings).write_bytes(to_json(policies))
             self._policing.load()
-        body = json.dumps(_ANSWER).encode()
-        answer = _ANSWER_HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        answer = whole_answer() if answer is None else answer
         connection = Connection(outbox, HeadReader((b"x-request-id",)))
         connection.connection_made(_Wire(lambda _: loop.call_soon(connection.data_received, answer)))
         upstream.pool._idle.append(connection)
@@ -161,7 +174,7 @@ class Walk:
         self._loop = loop
         self._app = ClientServer(handler.handle, handler.malformed, outbox)()
         self._app.connection_made(_Wire(self._on_answer))
-        self._body = body
+        self._end = answer[-_END_BYTES:]
         self._waiting: list[bytes] = []
         self._done: asyncio.Future[None] = loop.create_future()
 
@@ -181,8 +194,10 @@ class Walk:
         self._journal.close()
 
     def _on_answer(self, data: bytes) -> None:
-        if not data.endswith(self._body):
+        if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 200 "):
             self._done.set_exception(RuntimeError(f"no answer of the provider's: {data[:2000]!r}"))
+        elif not data.endswith(self._end):
+            return  # a stream's end may come in a write of its own
         elif self._waiting:
             self._loop.call_soon(self._app.data_received, self._waiting.pop())
         else:
