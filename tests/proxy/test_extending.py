@@ -1,9 +1,11 @@
 """Streams that outlive their hold, over real sockets: what is held goes up in steps, and is settled once."""
 
 import asyncio
+import random
 from decimal import Decimal
 
 import msgspec
+import pytest
 
 from exporters.recorder.interrupted import close_interrupted
 from policies.demand import Admitted, Demand, Refused
@@ -12,10 +14,13 @@ from policies.ledger.sqlite_books import SqliteBooks
 from policies.settling import Settler
 from proxy.core.money import Money
 from proxy.core.record import OpenRecord
-from tests.fakes.growing_calls import ASSUMED, HOLD, MOST_USED, RATE, STEP, USD, budget, calling, leased
+from tests.fakes.growing_calls import ASK, ASSUMED, HOLD, MOST_USED, RATE, STEP, USD, budget, calling, leased, policies
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import post
+from tests.fakes.raw_upstream import raw_upstream
 from tests.fakes.routes import ASK_STREAM, STREAM_HEAD, USAGE, chunks, delta, event, streamed
+from tests.fakes.running_worker import running_worker
+from tests.fakes.settings import provider
 from tests.fakes.until import until
 
 
@@ -148,3 +153,43 @@ async def test_a_shutdown_settles_what_was_held_last(tmp_path):
     assert record.draws[0].set_aside == HOLD + STEP
     assert leased(tmp_path) == HOLD + STEP
     assert len(call.journal.closed) == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_however_many_streams_grow_at_once_a_hard_cap_is_never_passed(tmp_path, seed):
+    chance = random.Random(seed)
+    rule = budget(unit="output_tokens", limit=9 * ASSUMED + chance.randrange(6) * ASSUMED)
+
+    async def play(conversation):
+        await conversation.request()
+        await conversation.say(STREAM_HEAD)
+        for _ in range(chance.randrange(1, 12)):
+            await conversation.say(chunks(delta("ab" * chance.randrange(1, 90)), ends=False))
+            await until(lambda: True)
+        if chance.random() < 0.3:
+            await conversation.say(chunks(streamed("end")))
+        else:
+            await conversation.gone()
+
+    async with (
+        raw_upstream(play) as upstream,
+        running_worker(
+            provider("p", upstream.url, idle_timeout_s=2.0), policies=policies(rule), data_dir=tmp_path
+        ) as worker,
+    ):
+        data = await asyncio.gather(*(worker.exchange(ASK) for _ in range(9)))
+        records = await worker.journal.calls(9)
+        books = SqliteBooks(tmp_path / "ledger.sqlite")
+        assert sum(one.spent + one.leased for one in books.recorded()) <= rule.limit
+
+    last = {line.call_id: line.draws[0].held for line in worker.journal.opened}
+    assert sum(record.draws[0].set_aside for record in records) <= rule.limit
+    assert len(last) == len(records) == 9
+    for record in records:
+        assert record.draws[0].held == last[record.call_id]
+        assert record.draws[0].set_aside <= record.draws[0].held
+        assert (record.outcome == "interrupted") == ("budget:b:cut" in record.reasons)
+    cut = [record for record in records if "budget:b:cut" in record.reasons]
+    assert cut
+    assert len(cut) == sum(b"budget_exceeded" in answer for answer in data)
+    assert worker.journal.losses == []
