@@ -10,6 +10,7 @@ from policies.schema_routes import RouteOptions
 from proxy.config.schema import Config
 from proxy.config.section import Section
 from proxy.core.errors import ErrorClass
+from proxy.providers import PROVIDERS
 from reference.columns import Table, meanings, tables, types
 from reference.keys import Key, keys_of, section_in
 
@@ -24,6 +25,7 @@ All keys are optional; a key that is not here is a mistake, which `taximeter che
 number of seconds; a size `64KiB`, `256MiB`, `10MB`, or a number of bytes. Paths start at the folder of the file. A
 secret never stands in the file: `env:NAME` is an environment variable, `file:PATH` a file that holds it alone.
 """
+_KINDS = ", ".join(f"`{kind}`" for kind in sorted(provider.kind for provider in PROVIDERS))
 _POLICIES = """\
 # Every key of a policy file
 
@@ -55,7 +57,7 @@ exact. States of quantiles are read with `quantilesTDigestMerge(0.5, 0.95)(durat
 def pages() -> dict[str, str]:
     """Name -> text."""
     return {
-        "config.md": _page(_CONFIG, _config_parts()),
+        "config.md": _page(f"{_CONFIG}\nKinds of providers, for `providers.NAME.kind`: {_KINDS}.\n", _config_parts()),
         "policy-keys.md": _page(_POLICIES, _policy_parts()),
         "columns.md": _page(_COLUMNS, map(_table_part, tables(meanings(), types()))),
     }

@@ -104,7 +104,7 @@ def test_the_example_as_it_stands_is_the_defaults(tmp_path):
 def test_everything_in_the_example_can_be_switched_on(tmp_path):
     names = re.findall(r"env:(\w+)", uncommented())
     text = re.sub(r"  (listen: 127.0.0.1:8486|max_memory_bytes.*|max_queries.*)\n", "", uncommented()).replace(
-        "openai-compatible", "openai"
+        "openai_compatible", "openai"
     )
     settings = load(tmp_path, text, dict.fromkeys(names, "a" * 64))
     assert [p.name for p in settings.providers][-1] == "my-vllm"
