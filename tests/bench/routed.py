@@ -6,7 +6,6 @@ longer line in the journal (the attempt that begins), which is counted.
 """
 
 import argparse
-import asyncio
 import gc
 import tempfile
 from collections.abc import Sequence
