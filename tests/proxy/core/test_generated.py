@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.generated import TokenCount, text_bytes
+from tests.fakes.wire import ROOT, load
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,21 @@ def test_any_bytes_are_counted_without_an_error():
         count.feed(data)
 
     assert count.tokens == 0
+
+
+def recorded_streams():
+    found = [load(path.parent) for path in sorted(ROOT.glob("*/meta.json"))] if ROOT.is_dir() else []
+    return [case for case in found if b"data:" in case.body[:200] and "text" in case.expected]
+
+
+@pytest.mark.parametrize("case", recorded_streams() or [None], ids=lambda case: case.id if case else "no corpus")
+def test_all_text_of_recorded_streams_is_counted_and_none_of_it_twice(case):
+    if case is None:
+        pytest.skip("the corpus of recorded traffic is not there (TAXIMETER_WIRE)")
+    said = "".join(case.expected.get(part) or "" for part in ("text", "reasoning_text"))
+    calls = [str(call.get("arguments") or "") for call in case.expected.get("tool_calls") or []]
+    count = TokenCount()
+    count.feed(case.body)
+
+    assert count.tokens * 2 >= len(said.encode())
+    assert count.tokens * 2 <= 2 * len((said + "".join(calls)).encode()) + 40
