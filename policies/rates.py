@@ -85,6 +85,7 @@ def _rate(home: Home, price: Price, names: tuple[str, ...]) -> ModelRate:
         call_nano=units.pop("requests", 0),
         units_nano=units,
         context_tokens=price.context_tokens,
+        max_output_tokens=price.max_output_tokens,
         from_ns=price.effective_from_ns,
         until_ns=price.effective_until_ns,
         price=price,

@@ -121,6 +121,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     included: tuple[str, ...] = ()
     """Units that are reported but cost nothing of their own: seconds of speech that is billed by character."""
     context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    """What one answer can have at most, thinking included; None where nobody stated it."""
     estimate: str = ""
     """Why this price may differ from the bill; empty for a price that is exact."""
 

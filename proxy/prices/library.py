@@ -35,6 +35,7 @@ from genai_prices.types import (
 )
 
 from proxy.core.price import Card, Price, Rates, Tier, UnitRate, Window
+from proxy.prices.output_limits import output_limit
 
 LIBRARY_VERSION = version("genai-prices")
 CURRENCY = "USD"
@@ -197,6 +198,7 @@ def compile_model(provider: Provider, model: ModelInfo, *, release: str, kind: s
             _compile_span(model, start or _day_before(end), tiers=own),
             id=f"genai-prices@{release}/{provider.id}/{model.id}",
             kinds=(kind,) if kind else (),
+            max_output_tokens=output_limit(provider.id, model.id),
             effective_from_ns=_midnight_ns(start),
             effective_until_ns=_midnight_ns(end),
         )

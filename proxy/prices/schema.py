@@ -6,8 +6,8 @@ name), `defaults` for its entries, and `prices`. An entry has `provider` (kind),
 `other_hosts`, `currency`, `effective_from`, `effective_until`, token rates per `per` tokens (`input`, `cached_input`,
 `cache_write`, `cache_write_1h`, `output`, `reasoning`, `audio_input`, `cached_audio_input`, `audio_output`), `tiers` by
 input length, `service_tier` rates or multipliers, `windows` of the week, `units` (or `unit` and `price` for a single
-one), `included` units, `context_tokens`, `confidence: exact | estimate`, `note` and `name`. Calls that name no model
-are matched as `operation:NAME`.
+one), `included` units, `context_tokens`, `max_output_tokens`, `confidence: exact | estimate`, `note` and `name`. Calls
+that name no model are matched as `operation:NAME`.
 
 Example: `- {provider: minimax, match: ["image-01"], currency: USD, unit: images, price: "0.0035"}`
 
@@ -204,6 +204,7 @@ class _Entry:
             units=self._units(),
             included=section.take("included", values.unit_names, _NO_NAMES),
             context_tokens=section.take("context_tokens", values.count, None),
+            max_output_tokens=section.take("max_output_tokens", values.count, None),
             estimate=(note or home.estimate) if home.estimate else "",
         )
         price = msgspec.structs.replace(

@@ -59,11 +59,11 @@ def test_units_and_requests_cost_what_they_cost():
         "requests": UnitRate(Decimal(10), 1000),
         "free": UnitRate(Decimal(1)),
     }
-    (rate,) = rates_of(HOME, [[price(units=units, included=("free",), context_tokens=7)]])
+    (rate,) = rates_of(HOME, [[price(units=units, included=("free",), context_tokens=7, max_output_tokens=5)]])
 
     assert rate.units_nano == {"images": 3_500_000 * 10**6}
     assert rate.call_nano == 10**7 * 10**6
-    assert rate.context_tokens == 7
+    assert (rate.context_tokens, rate.max_output_tokens) == (7, 5)
 
 
 def test_the_order_is_that_of_the_price_book():

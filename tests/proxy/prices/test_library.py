@@ -161,7 +161,8 @@ def test_tokens_that_usage_does_not_tell_apart_make_an_estimate():
 
 
 def test_context_sizes_are_known_for_reports():
-    assert LIBRARY.find("openai", "api.openai.com", "gpt-5", NOW_NS).context_tokens == 400_000
+    found = LIBRARY.find("openai", "api.openai.com", "gpt-5", NOW_NS)
+    assert (found.context_tokens, found.max_output_tokens) == (400_000, 128_000)
 
 
 def test_every_model_of_the_pinned_version_can_be_expressed():

@@ -15,7 +15,9 @@ BASE = 'provider: minimax, match: [MiniMax-M3], currency: USD, input: "0.30", ou
 
 
 def test_an_entry_says_what_a_model_costs_where_and_since_when():
-    price = entry(f"{{{BASE}, hosts: [API.minimax.io], effective_from: 2026-06-01, context_tokens: 1000000}}")
+    price = entry(
+        f"{{{BASE}, hosts: [API.minimax.io], effective_from: 2026-06-01, context_tokens: 1000000, max_output_tokens: 64000}}"
+    )
 
     assert price.id == "list@2026-11-23/minimax/MiniMax-M3"
     assert price.origin == "book"
@@ -28,7 +30,7 @@ def test_an_entry_says_what_a_model_costs_where_and_since_when():
     assert price.per == 1_000_000
     assert (price.card.rates.input, price.card.rates.output) == (D("0.30"), D("1.20"))
     assert price.card.rates.cached_input is None
-    assert price.context_tokens == 1_000_000
+    assert (price.context_tokens, price.max_output_tokens) == (1_000_000, 64_000)
     assert price.estimate == ""
 
 
@@ -273,6 +275,7 @@ KEYS = st.sampled_from(
         "free",
         "included",
         "context_tokens",
+        "max_output_tokens",
         "confidence",
         "name",
         "9",
