@@ -82,7 +82,7 @@ class Policing:
             if policies.routing == NO_ROUTING:
                 return
             routes = self._handler.routes = Routes(self._handler.upstreams, worker_name())
-        routes.install(policies.routing)
+        routes.install(policies.routing, policies.keys)
 
     async def close(self) -> None:
         """Give back what the ledger has lent; call it when no call is under way any more."""

@@ -42,6 +42,7 @@ _OF_THE_KEY: frozenset[ErrorClass] = frozenset({"auth", "billing", "quota_exhaus
 _MOST_SHOWN_CHARS = 200
 _UNLIMITED = Limits(connect_ms=None, first_byte_ms=None, first_content_ms=None, idle_ms=None, attempt_ms=None)
 _GOOD = NextStep(where="nowhere", reason="good")
+_FINAL = (("x-should-retry", "false"),)
 
 
 class Journal(Protocol):
@@ -122,6 +123,8 @@ class _Walk:
         self._last: tuple[RoutedAttempt, Ended] | None = None
 
     async def go(self) -> bool:
+        for one in self._journey.barred:
+            self._say(f"skip={one.target}:{one.why}")
         while self._left and not self._call.client_gone:
             aim = self._aim(self._left[0])
             if isinstance(aim, str):
@@ -291,6 +294,13 @@ class _Walk:
 
     def _no_target(self) -> bool:
         """Nothing could be sent anywhere."""
+        barred = self._journey.barred
+        if barred and len(barred) == len(self._journey.route.targets):
+            refusal = barred[0].refusal
+            self._call.reasons.extend(refusal.reasons)
+            self._call.refused, self._call.refusal_class = refusal.code, "permission"
+            told = Reply(status=refusal.status, code=refusal.code, message=refusal.message, headers=_FINAL)
+            return self._answer(told, "")
         why = ", ".join(reason for reason in self._call.reasons if reason.startswith("route:"))
         reply = Reply(
             status=503,

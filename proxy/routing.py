@@ -12,9 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from policies.aliases import split_model
+from policies.compiled import KeyRule
 from policies.facts import CallFacts
 from policies.health import Health, Look
 from policies.outcomes import Classifier
+from policies.permitted import Barred, permitted
 from policies.plan import Plan, Router, plan_for
 from policies.retrying import RetryBudget
 from policies.routes_compiled import NO_ROUTING, BreakerRule, RetryRule, Route, RouteTarget, Routing
@@ -43,6 +45,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     changes: tuple[str, ...] = ()
     """What was changed in the request before it had a route, by name."""
+    barred: tuple[Barred, ...] = ()
+    """Targets of the route that the caller's key may not use; the plan is without them."""
 
     @property
     def places(self) -> tuple[tuple[str, str | None], ...]:
@@ -69,10 +73,13 @@ class Routes:
         self._worker = worker
         self.router = Router()
         self.routing = NO_ROUTING
+        self.keys: Mapping[str, KeyRule] = {}
+        """What virtual keys stand for, by name."""
 
-    def install(self, routing: Routing) -> None:
-        """Take new routes; calls under way go on by the ones that they began with."""
+    def install(self, routing: Routing, keys: Mapping[str, KeyRule] | None = None) -> None:
+        """Take new routes, and what keys may use; calls under way go on by the ones that they began with."""
         self.routing = routing
+        self.keys = keys or {}
         self.router = Router(routing.routes)
         self.classifier = Classifier(routing.outcomes)
         kept: dict[str, TargetState] = {}
@@ -129,8 +136,9 @@ class Routes:
         def look(target: RouteTarget) -> Look:
             return self.state(target, route).health.look(now_ns)
 
-        plan = plan_for(route, facts, call.call_id, look)
-        return Journey(routes=self, route=route, plan=plan, changes=changes)
+        able, barred = permitted(route, facts, self.keys, now_ns)
+        plan = plan_for(able, facts, call.call_id, look)
+        return Journey(routes=self, route=route, plan=plan, changes=changes, barred=barred)
 
     def _of_alias(self, alias: str, route: Route | None) -> Route | None:
         """The route of a call that asks for an alias: no provider knows that name, so no target is left with it."""
