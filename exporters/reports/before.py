@@ -5,7 +5,7 @@ time of the month where it is not over; one that begins with a day against as ma
 same length of time. All by the reader's calendar. PURE.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -122,15 +122,20 @@ def _paired(report: Report, now: Sequence[Row], then: Sequence[Row], keys: Seque
     found = report.records(now)
     for one in found:
         past = before.pop(tuple(one[key] for key in keys), None)
-        one["cost_before"] = Decimal(0) if past is None else past["cost"]
+        one["cost_before"] = past["cost"] if past is not None else _no_money(one)
     for past in before.values():
-        gone = {column.name: _nothing(column) for column in report.columns}
+        gone = {column.name: _nothing(column, past) for column in report.columns}
         found.append(gone | {key: past[key] for key in keys} | {"cost_before": past["cost"]})
     return found
 
 
-def _nothing(column: Column) -> Cell:
-    return Decimal(0) if column.type == "money" else 0 if column.type == "count" else None
+def _nothing(column: Column, record: Mapping[str, Cell]) -> Cell:
+    return _no_money(record) if column.type == "money" else 0 if column.type == "count" else None
+
+
+def _no_money(record: Mapping[str, Cell]) -> Decimal | None:
+    """What no call cost; without a currency that is nothing that anybody knows."""
+    return Decimal(0) if record["currency"] else None
 
 
 def _summed(report: Report, rows: Sequence[dict[str, Cell]], keys: Sequence[str]) -> dict[str, Cell]:

@@ -98,7 +98,7 @@ def document(answers: Answers, made_at: datetime) -> Document:
         period=answers.whole,
         made_at=made_at,
         parts=parts,
-        figures=tuple(_figure(one) for one in totals.records(totals.rows)),
+        figures=tuple(_figure(one) for one in totals.records(totals.rows) if one["currency"] or one["unpriced"]),
         charts=tuple(_chart(section, daily, found[section]) for section in sections if section[0]),
         notes=_notes(answers, forecasts),
     )

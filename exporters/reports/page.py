@@ -8,9 +8,11 @@ figures.
 from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
+from itertools import groupby
 
 from exporters.reports.document import Chart, Document, Figure, Part
 from exporters.reports.formats import Table, money_text, printable, to_table
+from exporters.reports.report import Report, Row
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -20,7 +22,8 @@ body { margin: 0; padding: 24px 12px; background: #f4f5f7; color: #1c2024;
 h1 { font-size: 22px; margin: 0 0 2px; } h2 { font-size: 16px; margin: 0 0 8px; }
 .quiet { color: #5c6570; } .small { font-size: 12px; }
 .card { background: #ffffff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 16px; margin: 16px 0 0; }
-.figures { width: 100%; border-collapse: separate; border-spacing: 12px 0; margin: 16px -12px 0; table-layout: fixed; }
+.figures { width: calc(100% + 24px); border-collapse: separate; border-spacing: 12px 0; margin: 16px -12px 0;
+  table-layout: fixed; }
 .figures td { background: #ffffff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 12px 14px;
   vertical-align: top; }
 .big { font-size: 24px; font-weight: 650; font-variant-numeric: tabular-nums; }
@@ -29,14 +32,16 @@ h1 { font-size: 22px; margin: 0 0 2px; } h2 { font-size: 16px; margin: 0 0 8px; 
 .rows th { text-align: left; font-weight: 600; color: #5c6570; border-bottom: 1px solid #cfd4da; padding: 4px 8px;
   vertical-align: bottom; }
 .rows td { border-bottom: 1px solid #eceef1; padding: 4px 8px; vertical-align: top; }
-.rows .n { text-align: right; white-space: nowrap; } .rows td.t { max-width: 260px; overflow-wrap: anywhere; }
+.rows .n { text-align: right; } .rows td.n { white-space: nowrap; }
+.rows td.t { min-width: 64px; max-width: 240px; overflow-wrap: break-word; }
+.rows .section td { font-weight: 650; padding-top: 14px; border-bottom: 1px solid #cfd4da; }
 .rows .total td { font-weight: 650; border-top: 1px solid #cfd4da; border-bottom: 2px solid #cfd4da; }
 .bar { fill: #3b6fd4; } .odd { fill: #d4653b; } .usual { stroke: #1c2024; } .axis { stroke: #cfd4da; }
 svg text { fill: #5c6570; font: 11px system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) {
   body { background: #14171a; color: #e6e8eb; }
   .card, .figures td { background: #1d2125; border-color: #30363d; }
-  .quiet, .rows th { color: #9aa4af; } .rows th, .rows .total td { border-color: #4a525b; }
+  .quiet, .rows th { color: #9aa4af; } .rows th, .rows .total td, .rows .section td { border-color: #4a525b; }
   .rows td { border-color: #2a3036; }
   .bar { fill: #6d9bf0; } .odd { fill: #f08a5d; } .usual { stroke: #e6e8eb; } .axis { stroke: #4a525b; }
   svg text { fill: #9aa4af; }
@@ -45,6 +50,8 @@ svg text { fill: #5c6570; font: 11px system-ui, sans-serif; }
   .figures { margin: 16px 0 0; } .figures td { margin-bottom: 12px; } }
 @media print { body { background: #ffffff; padding: 0; } .card { break-inside: avoid; } .wide { overflow: visible; } }
 """
+_TURNED = "totals"
+"""The part whose rows stand as columns."""
 _FIGURES_A_LINE = 3
 _MOST_ROWS = 200
 """Of a part; the rest is for the other formats."""
@@ -90,31 +97,72 @@ def _figure(figure: Figure) -> str:
 
 def _part(part: Part) -> str:
     table = to_table(part.report)
-    inside = f'<div class="wide">{_table(table)}</div>' if table.sections else '<div class="quiet">Nothing.</div>'
+    if not table.sections:
+        inside = '<div class="quiet">Nothing.</div>'
+    elif part.name == _TURNED and part.report.sections:
+        inside = f'<div class="wide">{_turned(part.report, table)}</div>'
+    else:
+        inside = f'<div class="wide">{_table(part.report, table)}</div>'
     return f'<div class="card"><h2>{_text(part.title)}</h2>{inside}{_notes(table.notes)}</div>'
 
 
-def _table(table: Table) -> str:
-    head = "".join(
-        f'<th class="{"n" if number else "t"}">{_text(name)}</th>'
-        for name, number in zip(table.headings, table.numeric, strict=True)
-    )
+def _table(report: Report, table: Table) -> str:
+    """Rows by sections; what a section is called stands above it and in no column."""
+    names = [column.name for column in report.columns if not column.detail]
+    # Only where the currency is no section does a table lack a column, and then nothing is left out here.
+    shown = [
+        number for number in range(len(table.headings)) if not report.sections or names[number] not in report.sections
+    ]
     lines = []
-    for section in table.sections:
-        lines += [_row(row, table.numeric) for row in section.rows[:_MOST_ROWS]]
+    for key, section in zip(_keys(report), table.sections, strict=True):
+        if report.sections:
+            lines.append(f'<tr class="section"><td colspan="{len(shown)}">{_text(section_title(key))}</td></tr>')
+        lines += [_row(table, shown, row) for row in section.rows[:_MOST_ROWS]]
         if len(section.rows) > _MOST_ROWS:
             left = f"{len(section.rows) - _MOST_ROWS} more rows are in the other formats."
-            lines.append(f'<tr><td colspan="{len(table.headings)}" class="quiet">{left}</td></tr>')
+            lines.append(f'<tr><td colspan="{len(shown)}" class="quiet">{left}</td></tr>')
         if section.total is not None:
-            lines.append(_row(section.total, table.numeric, "total"))
+            lines.append(_row(table, shown, section.total, "total"))
+    head = "".join(_cell(table, number, table.headings[number], "th") for number in shown)
     return f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
-def _row(cells: Sequence[str], numeric: Sequence[bool], kind: str = "row") -> str:
-    inside = "".join(
-        f'<td class="{"n" if number else "t"}">{_text(cell)}</td>' for cell, number in zip(cells, numeric, strict=True)
-    )
-    return f'<tr class="{kind}">{inside}</tr>'
+def _turned(report: Report, table: Table) -> str:
+    """Each section as a column, each figure as a line: for few sections with many figures."""
+    columns = [
+        (section_title(key), section.rows[0]) for key, section in zip(_keys(report), table.sections, strict=True)
+    ]
+    head = "".join(f'<th class="n">{_text(title)}</th>' for title, _ in columns)
+    lines = [
+        f'<tr><td class="t">{_text(name)}</td>'
+        + "".join(f'<td class="n">{_text(row[number])}</td>' for _, row in columns)
+        + "</tr>"
+        for number, name in enumerate(table.headings)
+        if name not in report.sections
+    ]
+    return f'<table class="rows"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+
+
+def _keys(report: Report) -> list[Row]:
+    """The sections of the rows, in their order."""
+    return [key for key, _ in groupby(report.rows, key=report.section_of)]
+
+
+def section_title(key: Row) -> str:
+    """What a section is called: the currency, and the kind of billing where it is not money spent."""
+    currency, *more = (str(cell or "") for cell in key)
+    kind = more[0] if more else ""
+    if not currency:
+        return "no currency"
+    return f"{currency}, list-price equivalent" if kind == "subscription" else f"{currency} {kind}".rstrip()
+
+
+def _row(table: Table, shown: Sequence[int], cells: Sequence[str], kind: str = "row") -> str:
+    return f'<tr class="{kind}">{"".join(_cell(table, number, cells[number]) for number in shown)}</tr>'
+
+
+def _cell(table: Table, number: int, text: str, tag: str = "td") -> str:
+    return f'<{tag} class="{"n" if table.numeric[number] else "t"}">{_text(text)}</{tag}>'
 
 
 def _chart(chart: Chart) -> str:
