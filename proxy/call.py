@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from policies.demand import Demand
+from policies.downgrade import Downgrade
 from policies.steps import Growth
 from proxy.blanks import NO_TRACE
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
@@ -53,6 +54,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     """The request's body in place of the app's own; None leaves that."""
     changes: tuple[str, ...] = ()
     """What was changed in it, by name."""
+    downgrade: Downgrade | None = None
+    """What it was admitted to in place of what it asks for; None for nearly all calls."""
 
 
 class Call:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from policies.answers import after_admission, refusal
 from policies.clamp import clamped
 from policies.compiled import CompiledPolicies
-from policies.decision import Deny, Tell
+from policies.decision import Allow, Decision, Deny, Tell
 from policies.demand import Answer, Ledger, Refused
 from policies.engine import Engine
 from policies.facts import CallFacts
@@ -24,11 +24,15 @@ from proxy.clamping import Lowered
 from proxy.core.errors import ErrorClass
 from proxy.core.record import CallRecord
 from proxy.counting import count
+from proxy.downgrading import HEADER, House, find_downgrade
 from proxy.queueing import Waiting
 from proxy.replies import Reply
 
 Places = tuple[tuple[str, str | None], ...]
 _RECORDED_KIND = "budget"
+_OF_THE_KEY = "key_"
+"""How the codes begin of what a virtual key may not do."""
+_LONGEST_REASON_CHARS = 200
 _WORTH_WAITING_S = 60
 """A refusal that lasts longer is final for the call; SDKs wait no longer than that either."""
 _CLASSES: dict[int, ErrorClass] = {402: "billing", 429: "rate_limit", 403: "permission", 401: "auth", 503: "overloaded"}
@@ -69,22 +73,40 @@ class Governor:
         self._settler = settler
         self._waiting.install(engine.policies.limits)
 
-    async def admit(self, call: Call, body: bytes | None, targets: Places = ()) -> Permit | Reply:
+    async def admit(
+        self, call: Call, body: bytes | None, targets: Places = (), house: House | None = None
+    ) -> Permit | Reply:
         """What the policies say of a call whose body was read: its permit, or the refusal for the app.
 
         Args:
             call: Identified.
             body: What was read of it.
             targets: Provider and model of each place that it may go to; none where that is what its path says.
+            house: Where it can be sent for a budget's sake; None sends it nowhere.
         """
         facts = self._facts(call, body)
         if targets:
             facts = replace(facts, targets=targets)
-        return await self._admit(call, facts, Lowered(body))
-
-    async def _admit(self, call: Call, facts: CallFacts, lowered: Lowered) -> Permit | Reply:
         now_ns = self._clock()
         decision = self._engine.decide(facts, now_ns, self.ledger.level)
+        found = None
+        if isinstance(decision, Allow) and decision.downgrade and house is not None:
+            found = find_downgrade(house, call, facts, decision)
+        if found is None:
+            return await self._admit(call, facts, decision, Lowered(body))
+        again = self._engine.decide(found.call, now_ns, self.ledger.level)
+        if isinstance(again, Deny) and again.code.startswith(_OF_THE_KEY):
+            return await self._admit(call, facts, decision, Lowered(body))
+        admitted = await self._admit(call, found.call, again, Lowered(body))
+        if isinstance(admitted, Reply):
+            return admitted
+        asked = [one for one in decision.reasons if one.endswith(":downgrade") and one not in call.reasons]
+        call.reasons += [*asked, f"downgrade:{found.target.id}"[:_LONGEST_REASON_CHARS]]
+        line = f"{HEADER}: {found.target.id}\r\n".encode("latin-1", "replace")
+        return replace(admitted, downgrade=found, head_lines=admitted.head_lines + line)
+
+    async def _admit(self, call: Call, facts: CallFacts, decision: Decision, lowered: Lowered) -> Permit | Reply:
+        now_ns = self._clock()
         if isinstance(decision, Deny):
             call.reasons.extend(decision.reasons)
             return self._refused(call, decision)
@@ -101,7 +123,8 @@ class Governor:
             smaller = clamped(self._engine, facts, decision, self._as_it_stands(answer), now_ns)
             if smaller is not None and lowered.lower(call, smaller):
                 call.reasons.append(f"{answer.demand.policy}:clamp={smaller.request.max_output_tokens}")
-                return await self._admit(call, smaller, lowered)
+                decision = self._engine.decide(smaller, now_ns, self.ledger.level)
+                return await self._admit(call, smaller, decision, lowered)
             call.reasons.extend(decision.reasons)
             refused = refusal(answer, self._clock(), call.route.error_dialect.name)
             call.reasons.extend(refused.reasons)

@@ -22,6 +22,7 @@ from proxy.core.identity import identify
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.counting import is_read
 from proxy.dialects.openai_chat import OPENAI_CHAT
+from proxy.downgrading import journey_of
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.extending import Extender
 from proxy.forward import Forwarder
@@ -121,6 +122,11 @@ class Handler:
         self._routed = RoutedForwarder(upstreams, journal, settings.max_captured_bytes)
         self.extender = Extender(journal, self.calls)
         self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def ways(self) -> "Routes":
+        """The routes in force, which may be none."""
+        return self.routes or self.unified.bare
 
     async def handle(self, request: ClientRequest) -> bool:
         """One request of an app, from its head to its record; gives whether its connection can carry another.
@@ -252,11 +258,14 @@ class Handler:
         if journey is None and self.routes is not None and body is not None:
             journey = self.routes.journey(call)
         if self.governor is not None:
-            admitted = await self.governor.admit(call, body, () if journey is None else journey.places)
+            admitted = await self.governor.admit(call, body, () if journey is None else journey.places, self)
             if isinstance(admitted, Reply):
                 raise Refused(admitted)
             call.permit = admitted
             body = admitted.body or body
+            if admitted.downgrade is not None:
+                changes = () if journey is None else journey.changes
+                journey = journey_of(self, call, admitted.downgrade, changes)
         if journey is not None and body is not None:
             return await self._routed.forward(call, head, body, journey, self)
         if not self._journal.open_call(call.opened()) and self._journal.refusing:

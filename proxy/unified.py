@@ -78,7 +78,7 @@ class Unified:
         """What may be asked for."""
         self._upstreams = upstreams
         self._places = Places(upstreams)
-        self._bare = Routes(upstreams)
+        self.bare = Routes(upstreams)
         """For calls that name a provider where nobody wrote a route."""
 
     def find(self, head: KnownHead) -> Place | Reply:
@@ -105,7 +105,7 @@ class Unified:
             its key there now.
         """
         by_model, named = call.place.by_model, call.facts.model or ""
-        routes = routes or self._bare
+        routes = routes or self.bare
         if by_model == "no":
             return None
         if by_model == "must" and (problem := _problem(call, named)):
