@@ -147,6 +147,8 @@ class Extender:
         for demand, draw, amount in zip(permit.demands, draws, amounts, strict=True):
             if amount:
                 _say(call, f"{demand.policy}:extended=", amount_text(draw.held, demand.unit).replace(" ", ""))
+            if amount and demand.counter in answer.uncounted:
+                _say(call, f"{demand.policy}:uncounted")
             if amount and demand.counter in answer.would_refuse:
                 _say(call, f"{'shadow:' if demand.shadow else ''}{demand.policy}:would_cut")
 

@@ -9,11 +9,13 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from tests.fakes.growing_calls import ASK, HOLD, MOST_USED, STEP, budget, calling, leased, policies
+from policies.ledger.books import BooksUnavailableError
+from policies.ledger.sqlite_books import SqliteBooks
+from tests.fakes.growing_calls import ASK, ASSUMED, HOLD, MOST_USED, STEP, budget, calling, leased, policies
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import get, post
 from tests.fakes.raw_upstream import raw_upstream
-from tests.fakes.routes import ASK_STREAM, STREAM_HEAD, chunks, delta, event, routed, two_targets
+from tests.fakes.routes import ASK_STREAM, STREAM_HEAD, chunks, delta, event, routed, streamed, two_targets
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
 from tests.fakes.until import until
@@ -28,6 +30,11 @@ def told(payload, before):
     assert payload.startswith(before)
     name, _, data = payload[len(before) :].rpartition(b"data: ")
     return name, json.loads(data)
+
+
+def typed(text):
+    """Text that every dialect's count sees."""
+    return event({"type": "response.output_text.delta", "delta": text})
 
 
 async def test_a_stream_ends_with_the_dialects_error_event_where_the_budget_has_no_more(tmp_path):
@@ -201,11 +208,6 @@ async def test_each_dialect_is_told_in_its_own_words(tmp_path, kind, path, head)
     assert record.reasons[-1] == "budget:b:cut"
 
 
-def typed(text):
-    """Text that every dialect's count sees."""
-    return event({"type": "response.output_text.delta", "delta": text})
-
-
 async def test_a_routed_stream_is_told_of_its_budget_once_and_its_target_is_not_blamed(tmp_path):
     async def play(conversation):
         await conversation.request()
@@ -231,3 +233,54 @@ async def test_a_routed_stream_is_told_of_its_budget_once_and_its_target_is_not_
     assert record.draws[0].set_aside == HOLD
     assert "budget:b:cut" in record.reasons
     assert second.requests == []
+
+
+@pytest.mark.parametrize(
+    ("framing", "body", "is_told"),
+    [
+        (b"Connection: close", typed("ab" * 96), True),
+        (b"Transfer-Encoding: chunked", chunks(typed("ab" * 96), ends=False), True),
+        (b"Content-Length: 5000", typed("ab" * 96), False),
+    ],
+)
+async def test_in_every_framing_the_app_sees_no_proper_end(tmp_path, framing, body, is_told):
+    async def play(conversation):
+        await conversation.request()
+        await conversation.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + framing + b"\r\n\r\n", body)
+        await conversation.gone()
+
+    async with (
+        raw_upstream(play) as upstream,
+        running_worker(
+            provider("p", upstream.url, kind="anthropic"), policies=policies(budget(limit=HOLD)), data_dir=tmp_path
+        ) as worker,
+    ):
+        answer = read_answer(await worker.exchange(post(b"/p/v1/messages", ASK_STREAM)))
+        (record,) = await worker.journal.calls(1)
+
+    assert not answer.complete
+    assert answer.payload.startswith(typed("ab" * 96))
+    assert (b"budget b" in answer.payload) == is_told
+    assert record.draws[0].set_aside == HOLD
+
+
+@pytest.mark.parametrize("unavailable", ["deny", "allow"])
+async def test_without_a_ledger_the_policy_says_whether_a_stream_may_go_on(tmp_path, monkeypatch, unavailable):
+    def gone(*_):
+        raise BooksUnavailableError("no disk")
+
+    rule = budget(unit="output_tokens", limit=ASSUMED + 10, when_unavailable=unavailable)
+    async with calling(tmp_path, rule) as call:
+        await call.held_is(ASSUMED)
+        monkeypatch.setattr(SqliteBooks, "borrow", gone)
+        call.stage.say(STREAM_HEAD, chunks(delta("ab" * 96), ends=False))
+        if unavailable == "allow":
+            await until(lambda: len(call.held) == 2)
+            call.stage.say(chunks(streamed("end")))
+        answer = read_answer(await call.rest())
+        record = await call.record()
+
+    assert answer.complete == (unavailable == "allow")
+    assert (b"ledger_unavailable" in answer.payload) == (unavailable == "deny")
+    assert ("budget:b:cut:ledger_unavailable" in record.reasons) == (unavailable == "deny")
+    assert ("budget:b:uncounted" in record.reasons) == (unavailable == "allow")
