@@ -13,6 +13,7 @@ import msgspec
 
 from policies.compile import Rules, check_providers, matches_of, names_of
 from policies.compiled import CompiledPolicies, ModelRate, to_json
+from policies.downgrade_check import check_downgrades
 from policies.load_routes import merged_routing
 from policies.routes_check import Known
 from policies.schema import PolicyFile
@@ -62,6 +63,8 @@ def load_policies(
     sources = [_read(file, names) for file in files]
     _report_duplicates(sources)
     routing = merged_routing([(report, one.routing) for report, one in sources if one is not None], known)
+    if names is not None:
+        check_downgrades([(report, one.budgets) for report, one in sources if one is not None], routing.aliases, names)
     problems = [problem for report, _ in sources for problem in _in_order(report.problems)]
     if problems:
         raise PolicyError(problems)

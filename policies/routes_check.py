@@ -58,7 +58,7 @@ def problems_of(routing: Routing, providers: Mapping[str, Known]) -> list[Proble
     return found + [
         Problem(
             "",
-            f"alias {alias}: {name!r} is no provider/model{_perhaps(name.partition('/')[0], providers)}",
+            f"alias {alias}: {name!r} is no provider/model{perhaps(name.partition('/')[0], providers)}",
             ("aliases", alias),
         )
         for alias, name in routing.aliases.items()
@@ -72,9 +72,9 @@ def _targets(route: Route, providers: Mapping[str, Known]) -> Iterator[str]:
     for target in route.targets:
         known = providers.get(target.provider)
         if known is None:
-            yield f"there is no provider {target.provider!r}{_perhaps(target.provider, providers)}"
+            yield f"there is no provider {target.provider!r}{perhaps(target.provider, providers)}"
         elif target.key and target.key not in known.keys:
-            yield f"{target.provider} has no key {target.key!r}{_perhaps(target.key, known.keys)}"
+            yield f"{target.provider} has no key {target.key!r}{perhaps(target.key, known.keys)}"
         if target.weight < 0:
             yield f"the weight of {target.id} is below 0"
     for name, times in Counter(target.id for target in route.targets).items():
@@ -195,7 +195,8 @@ def _listed(values: Iterable[str]) -> str:
     return ", ".join(values) or "nothing"
 
 
-def _perhaps(name: str, names: Iterable[str]) -> str:
+def perhaps(name: str, names: Iterable[str]) -> str:
+    """What was meant by an unknown name, or which there are; begins with `; `, and is empty where there is nothing."""
     there = sorted(names)
     near = get_close_matches(name, there, n=1)
     if near:
