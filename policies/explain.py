@@ -4,6 +4,7 @@ from typing import Any
 
 from policies.bounds import token_bound
 from policies.decision import Allow
+from policies.demand import Demand
 from policies.engine import Engine
 from policies.facts import CallFacts
 from policies.trial import Trial, window_text
@@ -34,6 +35,7 @@ def explain(engine: Engine, call: CallFacts, trial: Trial, now_ns: int) -> str:
                 lines.append(
                     f"    for {_count(tokens.input)} of input and {_count(tokens.output)} of output ({tokens.how})"
                 )
+            lines += _growing(trial, demand)
     if trial.missed:
         lines += ["", "Rules that it does not fall under:"]
         lines += [f"  {one.rule.policy}: {one.why}  [{one.rule.place}]" for one in trial.missed[:_MAX_MISSED]]
@@ -88,6 +90,19 @@ def _call_lines(engine: Engine, call: CallFacts, now_ns: int) -> list[str]:
         f"{call.operation} of {model} at {call.provider}, by {stated}, at {instant_text(now_ns)}",
         f"It can use {_count(tokens.input)} of input and {_count(tokens.output)} of output ({tokens.how}); {price}.",
     ]
+
+
+def _growing(trial: Trial, demand: Demand) -> list[str]:
+    """What becomes of a hold that is no bound, should the answer go on beyond it."""
+    decision = trial.decision
+    if not isinstance(decision, Allow) or decision.growth is None:
+        return []
+    step = decision.growth.steps[trial.demands.index(demand)]
+    if step is None:
+        return []
+    unit = "tokens of output" if step.counts == "tokens" else "bytes"
+    more = f"    and {amount_text(step.amount, demand.unit)} more for every further {step.each} {unit} of a stream"
+    return [f"{more}; without room it is {'cut' if step.cut else 'left to finish'}"]
 
 
 def _count(tokens: int | None) -> str:

@@ -1,5 +1,7 @@
 """What `taximeter policy explain` prints."""
 
+from msgspec import structs
+
 from policies.compiled import Budget, CompiledPolicies, Window
 from policies.conditions import Condition, Match
 from policies.engine import Engine
@@ -88,3 +90,19 @@ def test_a_rule_that_assumes_an_output_says_so():
     page = explain(engine, call, attempt(engine, call, 0, {}), 0)
 
     assert "    for 2000 tokens of input and 500 tokens of output (input=bytes output=assumed)" in page
+
+
+def test_a_hold_that_grows_says_by_what_and_what_becomes_of_the_call():
+    open_ended = structs.replace(CALL, request=RequestFacts(model="m"))
+
+    def growing(**more):
+        engine = Engine(CompiledPolicies(budgets=(structs.replace(RULES[0], **more),)))
+        return explain(engine, open_ended, attempt(engine, open_ended, 0, {}), 0)
+
+    assert (
+        "    and 500 tokens more for every further 500 tokens of output of a stream; without room it is cut\n"
+    ) in growing(assume_output_tokens=500)
+    assert (
+        "    and 70 tokens more for every further 1048576 bytes of a stream; without room it is left to finish\n"
+    ) in growing(unbounded=70, cuts=False)
+    assert "further" not in explain(ENGINE, CALL, tried(0), 0)
