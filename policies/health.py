@@ -15,6 +15,8 @@ from policies.routes_compiled import ALL, BreakerRule
 
 Refusal = Literal["", "open", "draining", "probing", "rate_limited"]
 """Why a target gets no call now; empty where it does."""
+_IN_MOTION = frozenset({"open", "slow_start"})
+"""States that time alone ends."""
 MOST_WORKERS = 1024
 """Whose snapshots are kept; then the oldest ones go."""
 
@@ -187,6 +189,8 @@ class Health:
         return calls, failures
 
     def _now(self, now_ns: int) -> Standing:
+        if self.standing.state not in _IN_MOTION:
+            return self.standing
         standing = at(self.standing, self._rule, now_ns)
         self._move(standing)
         return standing

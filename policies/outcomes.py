@@ -16,6 +16,7 @@ from policies.outcome_rules import Look, holds, reads_answer_text, reads_bodies
 from policies.routes_compiled import OutcomeRule
 from proxy.core.error_body import error_seen
 from proxy.core.errors import REMEDIES, ErrorClass, ErrorFacts, ErrorSeen, Remedy, judge
+from proxy.core.facts import ResponseFacts
 from proxy.core.wanted import json_value
 
 Judge = Callable[[ErrorSeen], ErrorFacts]
@@ -55,6 +56,7 @@ _PHASE_CLASSES: dict[Phase, ErrorClass] = {
     "shutdown": "unknown",
     "budget": "unknown",
 }
+_PLAINLY_GOOD = Outcome(outcome="ok", rule="ok", billed=True)
 _OURS: frozenset[Phase] = frozenset({"shutdown", "budget"})
 """Phases in which we ended it ourselves."""
 _HAD_THE_REQUEST: frozenset[Phase] = frozenset({"first_byte", "shutdown"})
@@ -86,6 +88,8 @@ class Classifier:
         """Whether any rule looks at `Seen.body`."""
         self.reads_answer_text = any(map(reads_answer_text, self.rules))
         """Whether any rule looks at `Seen.answer_text`."""
+        self.built_in_alone = not self.rules
+        """Whether there is no rule of the operator's; then `plainly_good` may be asked first."""
 
     def classify(self, seen: Seen, kind: str, judge_error: Judge) -> Outcome:
         """The outcome of an attempt at a provider of that kind."""
@@ -98,6 +102,21 @@ class Classifier:
             if rule is not None:
                 return _ruled(seen, rule, verdict)
         return _outcome(seen, verdict)
+
+
+def plainly_good(status: int, facts: ResponseFacts, *, saw_content: bool) -> Outcome | None:
+    """What `classify` says without rules of an answer that is good at first sight; None where it has to look.
+
+    Args:
+        status: Of the answer, whose end has come; nothing went wrong on its way.
+        facts: That its dialect read.
+        saw_content: Whether any content came.
+    """
+    if facts.error is not None or facts.unread or facts.stream_end == "truncated" or not 200 <= status < 300:
+        return None
+    if not (saw_content or facts.usage.output_tokens):
+        return None  # it may be empty, or unbilled
+    return None if (facts.finish_reason or "").lower() in _BREAKDOWNS else _PLAINLY_GOOD
 
 
 def built_in(seen: Seen, kind: str, judge_error: Judge) -> Verdict:

@@ -70,6 +70,17 @@ def aim_at(
     if isinstance(key, str):
         return key
     is_home = upstream is call.upstream
+    if is_home and target.model in {None, call.model_requested}:
+        return Aim(
+            target=target,
+            upstream=upstream,
+            key=key,
+            raw_path=call.place.raw_path,
+            path=call.path,
+            query=call.place.query if key is None else call.place.bare_query,
+            body=body,
+            model=call.model_requested,
+        )
     path = _path(target, upstream, call, is_home=is_home)
     if path is None:
         return "no_such_path"

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from policies.demand import Demand
 from policies.downgrade import Downgrade
+from policies.outcome_facts import Outcome
 from policies.steps import Growth
 from proxy.blanks import NO_TRACE
 from proxy.core.errors import ErrorClass, ErrorFacts, ErrorSeen, judge
@@ -254,25 +255,34 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
     connect_ns: int | None,
     changes: tuple[str, ...],
     request_bytes: int,
+    begun: AttemptRecord | None = None,
+    judged: Outcome | None = None,
 ) -> AttemptRecord:
-    """The row of one attempt, from what was seen of it."""
+    """The row of one attempt, from what was seen of it.
+
+    Routed attempts bring `begun`, with what their target says, and `judged`, by the outcome rules.
+    """
     head = exchange.head if exchange is not None else None
-    left_early = call.client_gone and not _had_answer(exchange, facts)
-    outcome, judged = _judge(call, head.status if head is not None else 0, facts, error, left_early=left_early)
+    if judged is None:
+        left_early = call.client_gone and not _had_answer(exchange, facts)
+        outcome, stated = _judge(call, head.status if head is not None else 0, facts, error, left_early=left_early)
+        rule = ""
+    else:
+        outcome, stated, rule = judged.word, judged.error, judged.rule
     first_byte_ns = exchange.first_byte_ns if exchange is not None else 0
     first_content_ns = exchange.first_content_ns if exchange is not None else 0
     return replace(
-        call.upstream.blank_attempt,
+        call.upstream.blank_attempt if begun is None else begun,
         attempt=len(call.attempts) + 1,
         span_id=span_id,
         started_at_ns=started_at_ns,
         duration_ns=time.monotonic_ns() - started_ns,
         dialect=call.dialect_name,
-        model=(facts.model or call.model_requested)[:_LONGEST_TEXT_CHARS],
+        model=(facts.model or (call.model_requested if begun is None else begun.model))[:_LONGEST_TEXT_CHARS],
         service_tier=(facts.service_tier or "")[:_LONGEST_TEXT_CHARS],
         status=head.status if head is not None else 0,
         outcome=outcome,
-        error=_without_keys(judged, call) if judged is not None and judged.message else judged,
+        error=_without_keys(stated, call) if stated is not None and stated.message else stated,
         finish_reason=(facts.finish_reason or "")[:_LONGEST_TEXT_CHARS],
         finish_class=facts.finish_class,
         stream_end=facts.stream_end,
@@ -283,11 +293,12 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
         response_bytes=exchange.response_bytes if exchange is not None else 0,
         usage=facts.usage,
         provider_cost=facts.provider_cost,
-        billing=call.billing,
+        billing=call.billing if begun is None else begun.billing,
         response_id=(facts.response_id or "")[:_LONGEST_TEXT_CHARS],
         provider_request_id=head.request_id[:_LONGEST_TEXT_CHARS] if head is not None else "",
         changes=changes,
         unread=facts.unread or "",
+        rule=rule,
         in_doubt=_is_in_doubt(exchange, error),
     )
 

@@ -11,13 +11,13 @@ import msgspec
 
 from policies.answer_text import answer_text, asks_for_json
 from policies.outcome_facts import Outcome, Seen, Trouble
-from policies.outcomes import Classifier
+from policies.outcomes import Classifier, plainly_good
 from policies.retrying import Limits
 from policies.routes_compiled import Route
 from proxy.aiming import Aim, start_at
 from proxy.call import Call, attempt_record
 from proxy.core.coding import Decoder, can_code
-from proxy.core.facts import AnswerHead, ResponseFacts
+from proxy.core.facts import ResponseFacts
 from proxy.core.record import AttemptRecord
 from proxy.core.usage_request import ask_for_usage
 from proxy.editing import Editor, UsageEditor
@@ -100,6 +100,7 @@ class RoutedAttempt:
         self._timers: list[asyncio.TimerHandle] = []
         self.span_id = new_span_id()
         self.exchange: HeldExchange | None = None
+        self._begun: AttemptRecord | None = None
         self.changes = [*(call.permit.changes if call.permit is not None else ()), *aim.changes]
         if aim.upstream.keys.several and aim.key is not None:
             self.changes.append(f"provider_key={aim.key.name}")
@@ -123,7 +124,7 @@ class RoutedAttempt:
     def begun(self) -> AttemptRecord:
         """The row as far as it is known before anything is sent."""
         aim = self._aim
-        return msgspec.structs.replace(
+        self._begun = msgspec.structs.replace(
             aim.upstream.blank_attempt,
             attempt=len(self._call.attempts) + 1,
             span_id=self.span_id,
@@ -134,6 +135,7 @@ class RoutedAttempt:
             changes=tuple(self.changes),
             target=aim.target.id,
         )
+        return self._begun
 
     async def run(self) -> Ended:
         """Send, and wait until the answer is over or its limits are."""
@@ -244,9 +246,8 @@ class RoutedAttempt:
         return self._route.hold_head or not 200 <= head.status < 300
 
     def _watch(self, head: ResponseHead) -> tuple[Observer, Editor | None]:
-        answer = AnswerHead(status=head.status, content_type=head.content_type, content_encoding=head.content_encoding)
         sender = self._sender
-        observer = observe(self._call, answer, sender.max_captured_bytes, sender.losses.lose)
+        observer = observe(self._call, head.answer, sender.max_captured_bytes, sender.losses.lose)
         return observer, self._editor(head)
 
     def _editor(self, head: ResponseHead) -> Editor | None:
@@ -285,7 +286,7 @@ class RoutedAttempt:
         )
 
     def _end(self) -> Ended:
-        call, aim, exchange = self._call, self._aim, self.exchange
+        call, exchange = self._call, self.exchange
         facts = self._facts(exchange)
         committed = exchange is not None and exchange.is_committed
         asked = self._sender.classifier.headers
@@ -293,9 +294,7 @@ class RoutedAttempt:
         headers: dict[str, str] = {}
         if head is not None and (asked or head.status >= 300):
             headers = header_values(head.raw, asked | _RETRY_HEADERS)
-        kind = aim.upstream.kind
-        seen = self._seen(exchange, facts, headers, committed=committed)
-        outcome = self._sender.classifier.classify(seen, kind.kind, kind.judge)
+        outcome = self._outcome(exchange, facts, headers, committed=committed)
         row = attempt_record(
             call,
             exchange,
@@ -307,21 +306,29 @@ class RoutedAttempt:
             connect_ns=self._connect_ns,
             changes=tuple(self.changes),
             request_bytes=call.request_bytes,
-        )
-        error = outcome.error
-        row = msgspec.structs.replace(
-            row,
-            provider=aim.upstream.settings.name,
-            kind=kind.kind,
-            host=aim.upstream.origin.host,
-            model=row.model if facts.model else aim.model[:512],
-            outcome=outcome.word,
-            error=without_keys(error, call, aim.upstream) if error is not None and error.message else error,
-            billing=self._billing,
-            rule=outcome.rule,
-            target=aim.target.id,
+            begun=self._begun or self.begun(),
+            judged=outcome,
         )
         return Ended(outcome=outcome, record=row, error=self._error, committed=committed, headers=headers)
+
+    def _outcome(
+        self, exchange: HeldExchange | None, facts: ResponseFacts, headers: dict[str, str], *, committed: bool
+    ) -> Outcome:
+        """What it came to; its error without the keys that were used."""
+        classifier, upstream = self._sender.classifier, self._aim.upstream
+        if exchange is not None and exchange.complete and self._error is None and classifier.built_in_alone:
+            head, observer = exchange.head, exchange.observer
+            if head is not None and observer is not None:
+                outcome = plainly_good(head.status, facts, saw_content=observer.saw_content)
+                if outcome is not None:
+                    return outcome
+        kind = upstream.kind
+        seen = self._seen(exchange, facts, headers, committed=committed)
+        outcome = classifier.classify(seen, kind.kind, kind.judge)
+        error = outcome.error
+        if error is None or not error.message:
+            return outcome
+        return msgspec.structs.replace(outcome, error=without_keys(error, self._call, upstream))
 
     def _facts(self, exchange: HeldExchange | None) -> ResponseFacts:
         if exchange is None or exchange.observer is None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.outcome_facts import Seen, Trouble
-from policies.outcomes import Classifier
+from policies.outcomes import Classifier, plainly_good
 from policies.routes_compiled import JsonMatch, OutcomeRule, Routing, TextMatch
 from proxy.core.errors import ErrorSeen
 from proxy.core.facts import AnswerHead, ResponseFacts
@@ -307,3 +307,24 @@ def test_everything_has_an_outcome_and_nothing_is_tried_again_after_content(
     assert (outcome.outcome == "ok") == (outcome.error is None)
     assert not sent or (outcome.retry_same, outcome.fallback) == ("no", "no")
     assert outcome.outcome == "ok" or not sent or outcome.final
+
+
+@given(
+    st.sampled_from([0, 101, 200, 204, 299, 301, 400, 503]),
+    st.none() | st.builds(ErrorSeen, status=st.sampled_from([200, 429])),
+    st.sampled_from([None, "done_marker", "message_stop", "eof", "error", "truncated"]),
+    st.sampled_from([None, "", "stop", "length", "Error", "insufficient_system_resource"]),
+    st.sampled_from([None, "", "empty", "not_json", "event_too_long"]),
+    st.integers(0, 2),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_is_good_at_first_sight_is_what_a_longer_look_says(status, error, end, reason, unread, tokens, saw, sent):
+    usage = Usage(output_tokens=tokens or None)
+    facts = ResponseFacts(error=error, stream_end=end, finish_reason=reason, unread=unread, usage=usage)
+    at_once = plainly_good(status, facts, saw_content=saw)
+    seen = Seen(provider="p", dialect="openai.chat", status=status, facts=facts, saw_content=saw, content_sent=sent)
+    looked = classify(seen)
+
+    assert at_once in {None, looked}
+    assert at_once is not None or not (looked.outcome == "ok" and looked.billed and 200 <= status < 300 and not unread)
