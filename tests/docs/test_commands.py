@@ -8,6 +8,8 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from exporters.reports.dimensions import parse_by, parse_where
+from exporters.reports.errors import BadQuestionError
 from proxy.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +35,14 @@ def mistakes(shown: str) -> list[str]:
         commands = [command for command in found if command is not None]
     known = {option for command in commands for one in command.params for option in one.opts + one.secondary_opts}
     asked = re.findall(r"(?<!\S)\[?(--[a-z][a-z-]*)", " ".join(words))
-    return [f"no option {option}" for option in asked if option not in known | {"--help"}]
+    wrong = [f"no option {option}" for option in asked if option not in known | {"--help"}]
+    for option, parse in (("--by", parse_by), ("--where", lambda text: parse_where([text]))):
+        for value in re.findall(rf"{option} ([^\s`]+)", " ".join(words)):
+            try:
+                parse(value)
+            except BadQuestionError as error:
+                wrong.append(str(error))
+    return wrong
 
 
 @pytest.mark.parametrize("page", pages())
@@ -47,4 +56,5 @@ def test_a_command_that_is_not_there_would_be_seen():
     assert mistakes("report nothing") == ["no command nothing"]
     assert mistakes("store status|nothing") == ["no command nothing"]
     assert mistakes("report costs --bye team") == ["no option --bye"]
+    assert mistakes("report costs --by key") != []
     assert mistakes("report costs --by team --since 7d     money per currency") == []
