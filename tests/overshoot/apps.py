@@ -77,6 +77,8 @@ class Apps:
         team = f"{org}t{dice.randrange(2)}"
         project = f"{team}p{dice.randrange(2)}"
         user = f"{project}u{dice.randrange(2)}"
+        if dice.random() < 0.1:
+            return picture_bytes(number, (org, team, project, user), dice.randint(1, 3))
         provider, model = dice.choice((("n1", "over-a"), ("n2", "over-b"), ("n1", "both"), ("n1", "both")))
         max_tokens = int(10 ** (1 + 2.5 * dice.random()))
         return request_bytes(
@@ -118,17 +120,28 @@ def port(state: Path) -> int:
 def request_bytes(
     number: str, scopes: tuple[str, ...], provider: str, model: str, max_tokens: int, *, streamed: bool
 ) -> bytes:
-    """One call; what it says of itself goes through to the provider as well."""
-    org, team, project, user = scopes
+    """A call of a chat."""
     asked = {
         "model": model,
         "max_tokens": max_tokens,
         "stream": streamed,
         "messages": [{"role": "user", "content": "Where is the taxi?"}],
     }
+    return _request(f"/{provider}/v1/chat/completions", number, scopes, asked)
+
+
+def picture_bytes(number: str, scopes: tuple[str, ...], pictures: int) -> bytes:
+    """A call that is paid by the picture, on a path that no dialect reads."""
+    asked = {"model": "over-pics", "prompt": "a taxi in the rain", "n": pictures}
+    return _request("/n1/v1/images/generations", number, scopes, asked)
+
+
+def _request(target: str, number: str, scopes: tuple[str, ...], asked: dict[str, Any]) -> bytes:
+    """What it says of itself goes through to the provider as well."""
+    org, team, project, user = scopes
     body = json.dumps(asked).encode()
     lines = [
-        f"POST /{provider}/v1/chat/completions HTTP/1.1",
+        f"POST {target} HTTP/1.1",
         "Host: proxy",
         "Content-Type: application/json",
         f"x-number: {number}",

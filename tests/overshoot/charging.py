@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from tests.fakes.raw_upstream import Conversation, raw_upstream
-from tests.overshoot.prices import BUDGETS, SCOPES, Usage, caps, counter_of
+from tests.overshoot.prices import BUDGETS, RATES, SCOPES, Usage, caps, counter_of
 
 WHOLE, ERROR, BUSY, SAID, RESET, CUT, LATE = "whole", "error", "busy", "said", "reset", "cut", "late"
 _PLAYS = {WHOLE: 40, ERROR: 3, BUSY: 1, SAID: 2, RESET: 1, CUT: 2, LATE: 1}
@@ -63,8 +64,8 @@ class Till:
     def charge(self, number: str, scopes: dict[str, str], charge: Charge) -> None:
         """Take money for a request."""
         self.charges[number].append(charge)
-        self._add(scopes, "USD", charge.usage.nano(charge.model))
-        self._add(scopes, "tokens", Fraction(charge.usage.input + charge.usage.output))
+        for unit, amount in charge.usage.amounts(charge.model).items():
+            self._add(scopes, unit, amount)
 
     def _add(self, scopes: dict[str, str], unit: str, amount: Fraction) -> None:
         limits = caps()
@@ -100,7 +101,7 @@ class ChargingProvider:
             scopes = dict(zip(SCOPES, header(lowered, b"x-scopes").split("/"), strict=True))
             (play,) = (WHOLE,) if self.good else self.dice.choices(list(_PLAYS), list(_PLAYS.values()))
             self.till.begin(number, scopes, play)
-            charge = Charge(asked["model"], self._usage(len(body), asked["max_tokens"]), play)
+            charge = Charge(asked["model"], self._usage(len(body), asked), play)
             # Nobody works on a request that comes over a connection just as it is closed.
             free = play in _FREE or (play == RESET and served > 0)
             early = self.dice.random() < 0.5
@@ -115,8 +116,10 @@ class ChargingProvider:
                 return
             served += 1
 
-    def _usage(self, body_bytes: int, max_tokens: int) -> Usage:
-        dice = self.dice
+    def _usage(self, body_bytes: int, asked: dict[str, Any]) -> Usage:
+        if "n" in asked:
+            return Usage(0, 0, 0, 0, images=asked["n"])
+        dice, max_tokens = self.dice, asked["max_tokens"]
         if dice.random() < 0.1:
             return Usage(body_bytes + _MARGIN_TOKENS, 0, max_tokens, max_tokens)
         inputs = dice.randint(1, body_bytes)
@@ -135,7 +138,7 @@ class ChargingProvider:
             await conversation.say(_whole({"error": error}, status))
             return False
         if not streamed:
-            answer = _whole(_completion(charge))
+            answer = _whole(_completion(charge) if charge.model in RATES else {"created": 1, "data": []})
             if play == CUT:
                 await conversation.say(answer[: len(answer) // 2])
                 conversation.reset()

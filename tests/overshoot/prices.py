@@ -14,6 +14,8 @@ RATES = {
     "over-b": {"input": "2.5", "cached_input": "0.3", "output": "10", "reasoning": "15"},
 }
 """Model -> dollars for a million tokens."""
+PICTURES, PICTURE_RATE = "over-pics", "0.0013"
+"""A model that is paid by the picture, and dollars for one."""
 INPUT_BOUND = 2000
 """What a body of fewer than 976 bytes is taken to hold at the most: its bytes and 1,024, in whole thousands."""
 SCOPES = ("org", "team", "project", "user")
@@ -24,8 +26,11 @@ BUDGETS = {
     "users": ("user", "USD", Decimal("0.2")),
     "team-tokens": ("team", "tokens", Decimal(120_000)),
     "user-calls": ("user", "calls", Decimal(60)),
+    "project-images": ("project", "images", Decimal(25)),
 }
 """Name of a budget -> whose counters it has, in what, and how much each may spend: low enough to be reached."""
+SCALES = {"USD": NANO, "tokens": 1, "calls": 1, "images": MILLION}
+"""Unit -> how many of the ledger's whole numbers are one of it."""
 _FIELDS = {"org": "tag:org", "team": "team", "project": "project", "user": "user"}
 
 
@@ -37,9 +42,19 @@ class Usage:
     cached: int
     output: int
     reasoning: int
+    images: int = 0
 
-    def nano(self, model: str) -> Fraction:
-        """Its price, in billionths of a dollar."""
+    def amounts(self, model: str) -> dict[str, Fraction]:
+        """Unit -> what it comes to, in the ledger's whole numbers but not rounded to them."""
+        return {
+            "USD": self._dollars(model) * NANO,
+            "tokens": Fraction(self.input + self.output),
+            "images": Fraction(self.images * MILLION),
+        }
+
+    def _dollars(self, model: str) -> Fraction:
+        if model == PICTURES:
+            return self.images * Fraction(PICTURE_RATE)
         rates = {kind: Fraction(rate) for kind, rate in RATES[model].items()}
         dollars = (
             (self.input - self.cached) * rates["input"]
@@ -47,7 +62,7 @@ class Usage:
             + (self.output - self.reasoning) * rates["output"]
             + self.reasoning * rates["reasoning"]
         )
-        return dollars * NANO / MILLION
+        return dollars / MILLION
 
 
 def counter_of(budget: str, scope: str) -> str:
@@ -56,17 +71,8 @@ def counter_of(budget: str, scope: str) -> str:
 
 
 def caps() -> dict[str, Fraction]:
-    """Budget -> its limit, money in billionths."""
-    return {name: Fraction(limit) * (NANO if unit == "USD" else 1) for name, (_, unit, limit) in BUDGETS.items()}
-
-
-def worst(models: tuple[str, ...], max_tokens: int) -> dict[str, Fraction]:
-    """Unit -> the most that a call with one of these bodies can use, at the dearest of the models."""
-    dearest = max(
-        INPUT_BOUND * Fraction(RATES[model]["input"]) + max_tokens * Fraction(RATES[model]["reasoning"])
-        for model in models
-    )
-    return {"USD": dearest * NANO / MILLION, "tokens": Fraction(INPUT_BOUND + max_tokens), "calls": Fraction(1)}
+    """Budget -> its limit, in the ledger's whole numbers."""
+    return {name: Fraction(limit) * SCALES[unit] for name, (_, unit, limit) in BUDGETS.items()}
 
 
 def price_file() -> str:
@@ -75,6 +81,7 @@ def price_file() -> str:
     for model, rates in RATES.items():
         told = ", ".join(f'{kind}: "{rate}"' for kind, rate in rates.items())
         lines.append(f"  - {{provider: openai, match: [{model}], currency: USD, {told}}}")
+    lines.append(f'  - {{provider: openai, match: [{PICTURES}], currency: USD, unit: images, price: "{PICTURE_RATE}"}}')
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -28,8 +29,8 @@ APPS = 60
 """Apps of each process of them; each has one call under way."""
 RESTART = "restart"
 """An orderly end, and a start."""
-STORE = "store"
-KILLS = {"worker-0": 4, "worker-1": 4, "recorder": 3, STORE: 1, SUPERVISOR: 1, EVERYTHING: 2, RESTART: 2}
+STORE = "store-0"
+KILLS = {"worker-0": 4, "worker-1": 4, "recorder-0": 3, STORE: 1, SUPERVISOR: 1, EVERYTHING: 2, RESTART: 2}
 """What is killed, so often of so many together."""
 _CONFIG = """\
 listen: 127.0.0.1:0
@@ -60,13 +61,13 @@ class Scene:
         """Where it is a process of its own that all of them use."""
         self.books = ""
         """Where the ledger is: a URL of Redis, or a file."""
-        self.kills: dict[str, int] = {}
+        self.kills: Counter[str] = Counter()
 
     # what happens
 
     @asynccontextmanager
-    async def calling(self, processes: int, number: int) -> AsyncIterator[dict[str, int]]:
-        """Processes of apps that call until the block ends; what they counted is in the dictionary afterwards."""
+    async def calling(self, processes: int, number: int) -> AsyncIterator[Counter[str]]:
+        """Processes of apps that call until the block ends; what they counted is known afterwards."""
         states = [str(one.folder / "data/run" / FILE_NAME) for one in self.taximeters]
         running = []
         for index in range(processes):
@@ -77,12 +78,11 @@ class Scene:
             command = (sys.executable, str(Path(__file__).with_name("apps.py")), json.dumps(order))
             pipe = asyncio.subprocess.PIPE
             running.append(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         try:
             yield counts
             for said, _ in await asyncio.wait_for(asyncio.gather(*(one.communicate(b"") for one in running)), 60):
-                for what, count in json.loads(said).items():
-                    counts[what] = counts.get(what, 0) + count
+                counts.update(json.loads(said))
         finally:
             for process in running:
                 with suppress(ProcessLookupError):
@@ -92,7 +92,7 @@ class Scene:
         """Kill something, or end a Taximeter in order."""
         (what,) = self.dice.choices(list(KILLS), list(KILLS.values()))
         victim = self.dice.choice(self.taximeters)
-        self.kills[what] = self.kills.get(what, 0) + 1
+        self.kills[what] += 1
         if what == STORE and self.store is not None:
             await asyncio.to_thread(self.store.kill)
             await asyncio.to_thread(self.store.start)

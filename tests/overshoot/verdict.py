@@ -101,21 +101,24 @@ def _rows(rows: list[dict[str, Any]], till: Till, verdict: Verdict) -> None:
         twice = [row for row in rows if sum(row["session"] == other["session"] for other in rows) > 1]
         verdict.wrong.append(f"{len(lost)} charged calls have no row: {lost[:5]}; {twice[:4]} doubled")
     for row in rows:
-        charged = till.charges.get(row["session"], [])
-        nano = sum((one.usage.nano(one.model) for one in charged), Fraction(0))
-        tokens = sum(one.usage.input + one.usage.output for one in charged)
+        charged = till.charges.get(row["session"], ())
+        sums: dict[str, Fraction] = {}
+        for one in charged:
+            for unit, used in one.usage.amounts(one.model).items():
+                sums[unit] = sums.get(unit, Fraction(0)) + used
         for counter, amount in zip(row["counters"], map(int, row["amounts"]), strict=True):
             unit = BUDGETS[_budget(counter)][1]
             if unit == "calls":
                 continue
-            true = ceil(nano) if unit == "USD" else tokens
+            charged_here = sums.get(unit, Fraction(0))
+            true = ceil(charged_here)
             if amount < true:
                 told = f"{row['session']} {row['outcome']} {till.asked.get(row['session'])}"
                 verdict.wrong.append(f"{told}: {counter} was booked {amount}, charged {true}")
             if counter.startswith("budget:orgs"):
                 verdict.exact += amount == true
-                verdict.charged_nano += nano
-                verdict.beyond_nano += amount - nano
+                verdict.charged_nano += charged_here
+                verdict.beyond_nano += amount - charged_here
                 plays = till.asked.get(row["session"], [])
                 others = [play for play in plays if play not in {"error", "busy", "said"}]
                 sure = row["outcome"] == "ok" and others == ["whole"] and not row["late"]
@@ -157,10 +160,12 @@ async def probe(scene: Scene, number: int) -> tuple[int, list[str]]:
 
 
 def _most_output(spent: dict[str, int], scopes: dict[str, str]) -> int:
-    """The largest max_tokens that fits into all six counters of a caller; 0 where nothing does."""
+    """The largest max_tokens that fits into all counters of a caller; 0 where nothing does."""
     left = {"USD": list[Fraction](), "tokens": list[Fraction](), "calls": list[Fraction]()}
     for name, limit in caps().items():
         scope, unit, _ = BUDGETS[name]
+        if unit not in left:
+            continue
         left[unit].append(limit - spent.get(counter_of(name, scopes[scope]), 0))
     rates = {kind: Fraction(rate) * NANO / 10**6 for kind, rate in RATES["over-a"].items()}
     by_money = (min(left["USD"]) - INPUT_BOUND * rates["input"]) / rates["reasoning"]
