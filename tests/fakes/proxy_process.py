@@ -10,14 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from policies.compiled import CompiledPolicies
+from policies.compiled import to_json as policies_to_json
+from proxy.policy_state import policies_file
 from proxy.settings import Listen, ProviderSettings, Settings, StoreSettings, to_json
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def proxy_process(providers: tuple[ProviderSettings, ...], data_dir: Path) -> Iterator[str]:
-    """The base URL of a worker for these providers that runs until the block ends."""
+def proxy_process(
+    providers: tuple[ProviderSettings, ...], data_dir: Path, policies: CompiledPolicies | None = None
+) -> Iterator[str]:
+    """The base URL of a worker for these providers, under these policies, that runs until the block ends."""
     settings = Settings(
         listen=Listen("127.0.0.1", 0),
         admin=Listen("127.0.0.1", 0),
@@ -27,6 +32,9 @@ def proxy_process(providers: tuple[ProviderSettings, ...], data_dir: Path) -> It
         providers=providers,
         shutdown_grace_s=0.5,
     )
+    if policies is not None:
+        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        policies_file(settings).write_bytes(policies_to_json(policies))
     command = [sys.executable, "-m", "tests.fakes.proxy_child"]
     with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin

@@ -224,6 +224,14 @@ async def test_a_body_over_the_bound_is_refused(tmp_path):
     assert a.requests == []
 
 
+async def test_responses_are_asked_for_in_the_same_way(tmp_path):
+    body = json.dumps({"model": "b/gpt-5", "input": "hi"}).encode()
+    got, call, _, second = await sent(post(b"/v1/responses", body, APP_KEY), tmp_path)
+
+    assert (got.status, call.dialect) == (200, "openai.responses")
+    assert second[0].startswith(b"POST /v1/responses HTTP/1.1\r\n")
+
+
 async def test_a_provider_of_that_name_keeps_its_path(tmp_path):
     async with (
         raw_upstream(answers(GOOD)) as a,
