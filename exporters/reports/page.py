@@ -11,7 +11,7 @@ from html import escape
 from itertools import groupby
 
 from exporters.reports.document import Chart, Document, Figure, Part
-from exporters.reports.formats import Table, money_text, printable, to_table
+from exporters.reports.formats import Table, heading, money_text, printable, to_table
 from exporters.reports.report import Report, Row
 
 _STYLE = """
@@ -52,6 +52,10 @@ svg text { fill: #5c6570; font: 11px system-ui, sans-serif; }
 """
 _TURNED = "totals"
 """The part whose rows stand as columns."""
+_OF_CHARTS = (
+    "In a chart the stroke is the median of the same weekday in the eight weeks before; an odd day has another colour."
+)
+_OF_CALLS = frozenset({"estimated", "unpriced", "interrupted"})
 _FIGURES_A_LINE = 3
 _MOST_ROWS = 200
 """Of a part; the rest is for the other formats."""
@@ -69,8 +73,8 @@ def to_page(document: Document) -> str:
         *(_chart(chart) for chart in document.charts if chart.bars),
         *(_part(part) for part in document.parts),
     ]
-    if document.notes:
-        body.append(f'<div class="card"><h2>How to read this</h2>{_notes(document.notes)}</div>')
+    if notes := (*document.notes, *([_OF_CHARTS] if document.charts else [])):
+        body.append(f'<div class="card"><h2>How to read this</h2>{_notes(notes)}</div>')
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -133,8 +137,9 @@ def _turned(report: Report, table: Table) -> str:
         (section_title(key), section.rows[0]) for key, section in zip(_keys(report), table.sections, strict=True)
     ]
     head = "".join(f'<th class="n">{_text(title)}</th>' for title, _ in columns)
+    counted = {heading(column) for column in report.columns if column.unit == "calls" and column.name in _OF_CALLS}
     lines = [
-        f'<tr><td class="t">{_text(name)}</td>'
+        f'<tr><td class="t">{_text(f"{name} calls" if name in counted else name)}</td>'
         + "".join(f'<td class="n">{_text(row[number])}</td>' for _, row in columns)
         + "</tr>"
         for number, name in enumerate(table.headings)
@@ -191,9 +196,7 @@ def _chart(chart: Chart) -> str:
     drawn.append(f'<text x="{_LEFT - 6}" y="{foot}" text-anchor="end">0</text>')
     return (
         f'<div class="card"><h2>{_text(chart.title)}</h2><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" '
-        f'aria-label="{_text(chart.title)}">{"".join(drawn)}</svg>'
-        '<div class="quiet small">The stroke is the median of the same weekday in the eight weeks before; an odd day '
-        "has another colour.</div></div>"
+        f'aria-label="{_text(chart.title)}">{"".join(drawn)}</svg></div>'
     )
 
 

@@ -26,7 +26,7 @@ def story(whole: WholeCall) -> str:
         f"call {call['call_id']}, {call['started_at']}",
         f"  asked     {_asked(call)}",
         f"  caller    {_caller(call)}",
-        f"  decided   {', '.join(call['reasons']) or 'let pass, with nothing to say'}",
+        f"  decided   {', '.join(call['reasons']) or 'no reason noted'}",
         f"  ended     {_ending(call)} after {_ms(call['duration_ms'])}, of it {_ms(call['overhead_ms'])} in the proxy",
     ]
     for attempt in whole.attempts:
