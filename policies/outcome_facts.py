@@ -9,7 +9,7 @@ from policies.routes_compiled import EndSeen, OutcomeClass
 from proxy.core.errors import Answer, ErrorFacts, Fault
 from proxy.core.facts import ResponseFacts
 
-Phase = Literal["connect", "request", "first_byte", "head", "idle", "answer", "shutdown", "budget"]
+Phase = Literal["connect", "request", "first_byte", "head", "idle", "answer", "shutdown", "budget", "hedge"]
 """How far an attempt had got when the way to the provider failed it: `proxy.upstream.errors` says what each is."""
 Word = Literal["ok", "error", "broken", "cancelled", "interrupted"]
 """The outcome as rows show it: `broken` began well, `interrupted` we ended ourselves."""

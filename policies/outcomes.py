@@ -55,11 +55,12 @@ _PHASE_CLASSES: dict[Phase, ErrorClass] = {
     "answer": "stream_truncated",
     "shutdown": "unknown",
     "budget": "unknown",
+    "hedge": "unknown",
 }
 _PLAINLY_GOOD = Outcome(outcome="ok", rule="ok", billed=True)
-_OURS: frozenset[Phase] = frozenset({"shutdown", "budget"})
+_OURS: frozenset[Phase] = frozenset({"shutdown", "budget", "hedge"})
 """Phases in which we ended it ourselves."""
-_HAD_THE_REQUEST: frozenset[Phase] = frozenset({"first_byte", "shutdown"})
+_HAD_THE_REQUEST: frozenset[Phase] = frozenset({"first_byte", "shutdown", "hedge"})
 """Phases whose end says nothing of what the provider had done by then."""
 _LIMITED: frozenset[Phase] = frozenset({"first_byte", "idle", "answer"})
 """Phases in which a limit of ours makes it a `timeout`."""

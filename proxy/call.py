@@ -33,7 +33,7 @@ _LONGEST_TEXT_CHARS = 512
 _SHORTEST_KEY_CHARS = 8
 """A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
-_ENDED_BY_US = frozenset({"shutdown", "budget"})
+_ENDED_BY_US = frozenset({"shutdown", "budget", "hedge"})
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,7 @@ class Call:
 
     __slots__ = (
         "attempts",
+        "beside",
         "billing",
         "body_complete_ns",
         "call_id",
@@ -91,6 +92,7 @@ class Call:
         "request_bytes",
         "route",
         "running",
+        "running_beside",
         "started_at_ns",
         "started_ns",
         "status",
@@ -127,6 +129,8 @@ class Call:
         """Whether a stream was asked for, in the body or by the path."""
         self.learn(_NO_FACTS)
         self.exchange: Exchange | None = None
+        self.beside: list[Exchange] = []
+        """Exchanges that run against it (`proxy.hedging`), those that are over among them."""
         self.waits: asyncio.Future[None] | None = None
         """Set while it waits for its turn (`proxy.queueing`): to be told that the app left."""
         self.client_gone = False
@@ -142,6 +146,8 @@ class Call:
         self.attempts: list[AttemptRecord] = []
         self.running: AttemptRecord | None = None
         """The attempt of a routed call that is under way."""
+        self.running_beside: tuple[AttemptRecord, ...] = ()
+        """Those that run against it."""
         self.extension: Extension | None = None
         """What is held of an answer under way, where that is no bound (`proxy.extending`)."""
         self.cut: Reply | None = None
@@ -173,6 +179,8 @@ class Call:
             self.waits.set_result(None)
         if self.exchange is not None:
             self.exchange.on_client_gone()
+        for exchange in self.beside:
+            exchange.on_client_gone()
 
     def on_client_writable(self) -> None:
         """The app takes bytes again."""
@@ -202,6 +210,7 @@ class Call:
             draws=self.permit.recorded if self.permit is not None else (),
             ended=tuple(self.attempts),
             running=self.running,
+            beside=self.running_beside,
         )
 
     def closed(self) -> CallRecord:

@@ -218,8 +218,9 @@ class Handler:
     def expire(self, now_s: float) -> None:
         """End the exchanges whose time limit has run out."""
         for call in list(self.calls):
-            if call.exchange is not None and call.exchange.deadline_s < now_s:
-                call.exchange.expire()
+            for exchange in (call.exchange, *call.beside):
+                if exchange is not None and exchange.deadline_s < now_s:
+                    exchange.expire()
         if self.governor is not None:
             self.extender.look(self.governor.ledger)
 
@@ -228,10 +229,11 @@ class Handler:
         if await self.finished(grace_s):
             return
         for call in list(self.calls):
-            if call.exchange is not None:
-                call.exchange.abandon(
-                    UpstreamError("Taximeter was shut down before the answer was complete", phase="shutdown")
-                )
+            for exchange in (call.exchange, *call.beside):
+                if exchange is not None:
+                    exchange.abandon(
+                        UpstreamError("Taximeter was shut down before the answer was complete", phase="shutdown")
+                    )
         await self.finished(_ABANDON_S)
 
     async def finished(self, limit_s: float) -> bool:

@@ -46,7 +46,17 @@ class Untouched:
 class HeldExchange(Exchange):
     """The sink of an answer that may not be the last one of its call. Call `hold_within` before `start`."""
 
-    __slots__ = ("_bounds", "_captured", "_error_event", "_is_stream", "_tail", "_timer", "captures_bytes", "cut_short")
+    __slots__ = (
+        "_bounds",
+        "_captured",
+        "_error_event",
+        "_is_stream",
+        "_tail",
+        "_timer",
+        "captures_bytes",
+        "cut_short",
+        "on_going",
+    )
 
     def hold_within(self, bounds: Bounds, error_event: Callable[[str], bytes], *, captures_bytes: int) -> None:
         """Say how long to hold, and how to word an error in a stream.
@@ -65,6 +75,8 @@ class HeldExchange(Exchange):
         self.captures_bytes = captures_bytes
         self.cut_short = False
         """Whether a stream that had begun to go out came to a proper end without its end marker."""
+        self.on_going: Callable[[], None] | None = None
+        """Told in the moment before the first byte goes out."""
 
     @property
     def is_committed(self) -> bool:
@@ -84,6 +96,9 @@ class HeldExchange(Exchange):
     def let_go(self) -> None:
         """Send what was held back."""
         self._stop_timer()
+        going, self.on_going = self.on_going, None
+        if going is not None:
+            going()
         super().let_go()
 
     def on_interim(self, head: ResponseHead) -> None:

@@ -1,24 +1,19 @@
 """Closes the calls of a process that died: money a crash has spent is still on the books. PURE.
 
 A call that was admitted and never ended becomes a call with the outcome `interrupted`. Whether its answer came, and how
-much of it, nobody knows any more: its usage is an estimate that says so. Where something was reserved for the call,
-that is the estimate, and the reserved cost stands where the usage cannot be priced. Else it comes from the size of the
-request (four bytes to a token, the common rule of thumb for English) and the output limit the app asked for. Where the
-app set no limit, and where the body is too large to be text alone (images count by other rules), a figure would be made
-up: it stays unknown.
+much of it, nobody knows any more: its usage is an estimate that says so (`proxy.core.presumed`); the reserved cost
+stands where the usage cannot be priced.
 """
 
 import hashlib
 
 from msgspec.structs import replace
 
-from proxy.core.record import RECORD_VERSION, AttemptRecord, CallRecord, Hold, OpenRecord
-from proxy.core.usage import NO_USAGE, Usage
+from proxy.core.presumed import estimated_usage, held_usage
+from proxy.core.record import RECORD_VERSION, AttemptRecord, CallRecord, OpenRecord
+from proxy.core.usage import Usage
 
 OUTCOME = "interrupted"
-BYTES_PER_TOKEN = 4
-MAX_TEXT_BYTES = 1024 * 1024
-"""A larger request is taken to hold more than text."""
 
 
 def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
@@ -29,14 +24,7 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         last_sign_ns: When the process last gave a sign of life, Unix time in nanoseconds.
     """
     duration_ns = max(0, last_sign_ns - opened.started_at_ns)
-    attempt = replace(
-        opened.running or _only_attempt(opened),
-        duration_ns=max(0, last_sign_ns - _begun_ns(opened)),
-        outcome=OUTCOME,
-        request_bytes=opened.request_bytes,
-        usage=_held(opened.hold) if opened.hold is not None else _estimate(opened),
-        held_cost=opened.hold.cost if opened.hold is not None else None,
-    )
+    attempts = [_closed(one, opened, last_sign_ns) for one in (*opened.beside, opened.running or _only_attempt(opened))]
     return CallRecord(
         v=RECORD_VERSION,
         call_id=opened.call_id,
@@ -55,7 +43,7 @@ def close_interrupted(opened: OpenRecord, *, last_sign_ns: int) -> CallRecord:
         billable=opened.billable,
         outcome=OUTCOME,
         request_bytes=opened.request_bytes,
-        attempts=(*opened.ended, attempt),
+        attempts=(*opened.ended, *attempts),
         draws=opened.draws,
     )
 
@@ -75,30 +63,25 @@ def _only_attempt(opened: OpenRecord) -> AttemptRecord:
     )
 
 
-def _begun_ns(opened: OpenRecord) -> int:
-    return opened.running.started_at_ns if opened.running is not None else opened.started_at_ns
-
-
-def _held(hold: Hold) -> Usage:
-    if hold.input_tokens is None and hold.output_tokens is None and not hold.units:
-        return NO_USAGE
-    return Usage(
-        input_tokens=hold.input_tokens,
-        output_tokens=hold.output_tokens,
-        units=hold.units,
-        source="estimated",
-        origin="hold",
+def _closed(attempt: AttemptRecord, opened: OpenRecord, last_sign_ns: int) -> AttemptRecord:
+    """An attempt that was under way; each of those that ran against each other may have cost all that one may."""
+    hold = opened.hold
+    return replace(
+        attempt,
+        duration_ns=max(0, last_sign_ns - attempt.started_at_ns),
+        outcome=OUTCOME,
+        request_bytes=opened.request_bytes,
+        usage=held_usage(hold, "hold") if hold is not None else _estimate(opened),
+        held_cost=hold.cost if hold is not None else None,
     )
 
 
 def _estimate(opened: OpenRecord) -> Usage:
-    is_text = 0 < opened.request_bytes <= MAX_TEXT_BYTES
-    if not opened.model_requested or not opened.dialect or not is_text:
-        return NO_USAGE
-    return Usage(
-        input_tokens=-(-opened.request_bytes // BYTES_PER_TOKEN),
-        output_tokens=opened.max_output_tokens,
-        source="estimated",
+    return estimated_usage(
+        model=opened.model_requested,
+        dialect=opened.dialect,
+        request_bytes=opened.request_bytes,
+        max_output_tokens=opened.max_output_tokens,
         origin="open_record",
     )
 

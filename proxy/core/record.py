@@ -180,6 +180,8 @@ class OpenRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Attempts that are over: a call that goes on to another target is opened once more, and the last line counts."""
     running: AttemptRecord | None = None
     """The attempt that begins with this line; None for calls without a route, where nothing of it could differ."""
+    beside: tuple[AttemptRecord, ...] = ()
+    """Attempts that run against it (hedging)."""
 
 
 class LossRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag="loss"):

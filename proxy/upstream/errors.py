@@ -5,7 +5,7 @@ import socket
 import ssl
 from typing import Literal
 
-Phase = Literal["connect", "request", "first_byte", "head", "idle", "answer", "shutdown", "budget"]
+Phase = Literal["connect", "request", "first_byte", "head", "idle", "answer", "shutdown", "budget", "hedge"]
 
 
 class UpstreamError(Exception):
@@ -14,7 +14,7 @@ class UpstreamError(Exception):
     Attributes:
         phase: how far it got: `connect`, `request` (the app broke off or stalled in its own request), `first_byte`,
             `head` (what came is no answer), `idle` (silence in mid-answer), `answer` (broken in mid-answer);
-            `shutdown` and `budget` where we ended it ourselves.
+            `shutdown`, `budget` and `hedge` (another target was faster) where we ended it ourselves.
         timed_out: whether a time limit of ours ended it.
     """
 

@@ -87,3 +87,20 @@ def test_a_call_that_died_on_its_way_to_another_target_keeps_what_was_over_and_w
     assert over == first
     assert (cut.provider, cut.target, cut.outcome) == ("two", "two/m", "interrupted")
     assert cut.duration_ns == 5_000_000_000 - 1
+
+
+def test_attempts_that_ran_against_each_other_are_booked_each():
+    hold = Hold(input_tokens=70, output_tokens=900, cost=Money(Decimal("0.12"), "USD"))
+    first = AttemptRecord(
+        attempt=1, span_id="a", started_at_ns=STARTED_NS, duration_ns=0, provider="one", kind="openai", host="a.example"
+    )
+    second = msgspec.structs.replace(first, attempt=2, span_id="b", provider="two", started_at_ns=STARTED_NS + 1)
+    record = close_interrupted(opened(7, beside=(first,), running=second, hold=hold), last_sign_ns=LAST_SIGN_NS)
+
+    assert [(one.attempt, one.provider, one.outcome) for one in record.attempts] == [
+        (1, "one", "interrupted"),
+        (2, "two", "interrupted"),
+    ]
+    assert [one.held_cost for one in record.attempts] == [hold.cost, hold.cost]
+    assert [one.usage.output_tokens for one in record.attempts] == [900, 900]
+    assert [one.duration_ns for one in record.attempts] == [5_000_000_000, 5_000_000_000 - 1]
