@@ -120,7 +120,14 @@ def test_the_list_of_modules_without_a_test_has_no_entry_too_many():
 def test_every_test_file_mirrors_a_module():
     # A second file may go on where the first is full: test_pricing.py, test_pricing_properties.py.
     mirrored = [mirror(path).removesuffix(".py") for path in product()]
-    own_folders = ("tests/integration/", "tests/docs/", "tests/bench/", "tests/fakes/", "tests/faults/", "tests/failover/")
+    own_folders = (
+        "tests/integration/",
+        "tests/docs/",
+        "tests/bench/",
+        "tests/fakes/",
+        "tests/faults/",
+        "tests/failover/",
+    )
     astray = {
         path
         for path in tracked()
