@@ -125,25 +125,37 @@ class Router:
 
     def __init__(self, routes: Sequence[Route] = ()) -> None:
         self.routes = tuple(routes)
-        fields = {condition_field(one) for route in self.routes for one in route.match.conditions}
-        self._readers = [reader(field) for field in sorted(fields)]
+        self.fields = tuple(sorted({condition_field(one) for route in self.routes for one in route.match.conditions}))
+        """That conditions are about; nothing else of a call says which routes it fits."""
+        self._readers = [reader(field) for field in self.fields]
         self._remembered: dict[tuple[str, ...], tuple[Route, ...]] = {}
 
     def find(self, call: CallFacts, now_ns: int) -> Route | None:
         """The route that a call takes at an instant (Unix time in nanoseconds); None where none is for it."""
         if not self.routes:
             return None
-        key = tuple([read(call) for read in self._readers])
-        found = self._remembered.get(key)
-        if found is None:
-            found = tuple(route for route in self.routes if _is_for(route, call))
-            if len(self._remembered) >= MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = found
-        for route in found:
-            if not route.match.hours or all(open_at(one, now_ns) for one in route.match.hours):
-                return route
-        return None
+        found = self.remembered(tuple([read(call) for read in self._readers]))
+        return in_hours(self.fitting(call) if found is None else found, now_ns)
+
+    def remembered(self, values: tuple[str, ...]) -> tuple[Route, ...] | None:
+        """The routes for calls with these values of `fields`, whatever the hour; None where none was asked of yet."""
+        return self._remembered.get(values)
+
+    def fitting(self, call: CallFacts) -> tuple[Route, ...]:
+        """The routes for a call, whatever the hour; remembered from now on."""
+        found = tuple(route for route in self.routes if _is_for(route, call))
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[tuple([read(call) for read in self._readers])] = found
+        return found
+
+
+def in_hours(routes: Sequence[Route], now_ns: int) -> Route | None:
+    """The first of them that is in force at an instant (Unix time in nanoseconds)."""
+    for route in routes:
+        if not route.match.hours or all(open_at(one, now_ns) for one in route.match.hours):
+            return route
+    return None
 
 
 def _is_for(route: Route, call: CallFacts) -> bool:

@@ -9,8 +9,8 @@ Invariants kept here:
 import asyncio
 import random
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
@@ -27,7 +27,7 @@ from proxy.hop_holds import hold_again
 from proxy.replies import Reply, encode
 from proxy.request_head import RequestHead
 from proxy.routed_attempt import Ended, RoutedAttempt, Sender
-from proxy.routing import Journey
+from proxy.routing import Journey, TargetState, head_lines
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
 
@@ -91,9 +91,11 @@ class RoutedForwarder:
             )
         return self._sender
 
-    async def forward(self, call: Call, head: RequestHead, body: bytes, journey: Journey, house: House) -> bool:
+    def forward(
+        self, call: Call, head: RequestHead, body: bytes, journey: Journey, house: House
+    ) -> Coroutine[Any, Any, bool]:
         """Make the attempts of a call; returns whether the app's connection can carry another call."""
-        return await _Walk(self, call, head, body, journey, house).go()
+        return _Walk(self, call, head, body, journey, house).go()
 
 
 class _Walk:
@@ -175,10 +177,13 @@ class _Walk:
                 aim,
                 self._journey.route,
                 self._limits(),
-                head_lines=self._head_lines(aim),
+                head_lines=self._head_lines(aim, state),
                 asks_usage=asks_usage,
             )
-            if why := await self._book(attempt.begun()):
+            if self._last is not None and not await self._hold_again(self._last[1]):
+                self._say("stop=budget")
+                return None
+            if why := self._note(attempt.begun()):
                 self._say(f"stop={why}")
                 return None
             probe = state.health.begin(routes.clock())
@@ -198,12 +203,13 @@ class _Walk:
         self._tries_here += 1
         return ended
 
-    async def _book(self, running: AttemptRecord) -> str:
-        """Hold what an attempt may cost and note that it begins; why it may not, or empty."""
-        call, last = self._call, self._last
-        may_be_billed = last is not None and last[1].outcome.billed is not False
-        if may_be_billed and not await hold_again(self._house.governor, call):
-            return "budget"
+    async def _hold_again(self, last: Ended) -> bool:
+        """Hold what a further attempt may cost, where the last one may be billed; whether it may be made."""
+        return last.outcome.billed is False or await hold_again(self._house.governor, self._call)
+
+    def _note(self, running: AttemptRecord) -> str:
+        """Put down that an attempt begins; why it may not, or empty."""
+        call = self._call
         journal = self._owner.journal
         call.running = running
         written = journal.open_call(call.opened())
@@ -252,20 +258,21 @@ class _Walk:
     def _limits(self) -> Limits:
         """Of the attempt that begins."""
         rule = self._journey.route.retry
-        for stated in (rule.call_ms, rule.attempt_ms, rule.first_content_ms, rule.first_byte_ms, rule.idle_ms):
-            if stated is not None:
-                return limits(rule, self._elapsed_ms())
-        return _UNLIMITED if rule.connect_ms is None else limits(rule, 0)
+        in_all = rule.call_ms is not None or rule.attempt_ms is not None
+        if in_all or rule.connect_ms is not None or rule.first_byte_ms is not None:
+            return limits(rule, self._elapsed_ms())
+        if rule.first_content_ms is not None or rule.idle_ms is not None:
+            return limits(rule, self._elapsed_ms())
+        return _UNLIMITED
 
     def _elapsed_ms(self) -> int:
         return (time.monotonic_ns() - self._call.started_ns) // _NS_PER_MS
 
-    def _head_lines(self, aim: Aim) -> bytes:
-        changes = ",".join(aim.changes)
-        lines = f"x-taximeter-target: {aim.target.id}\r\nx-taximeter-attempts: {len(self._call.attempts) + 1}\r\n" + (
-            f"x-taximeter-changes: {changes}\r\n" if changes else ""
-        )
-        return self._call.head_lines + lines.encode("latin-1", "replace")
+    def _head_lines(self, aim: Aim, state: TargetState) -> bytes:
+        call = self._call
+        if not aim.changes and not call.attempts:
+            return call.head_lines + state.told
+        return call.head_lines + head_lines(aim.target.id, len(call.attempts) + 1, ",".join(aim.changes))
 
     def _finish(self) -> bool:
         """Give the app what the last attempt brought; returns whether its connection can go on."""

@@ -5,6 +5,7 @@ The walk over the targets is `proxy.routed`; an attempt knows nothing of those a
 
 import asyncio
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from policies.retrying import Limits
 from policies.routes_compiled import Route
 from proxy.aiming import Aim, start_at
 from proxy.call import Call, attempt_record
-from proxy.core.coding import Decoder, can_code
+from proxy.core.coding import can_code
 from proxy.core.facts import ResponseFacts
 from proxy.core.record import AttemptRecord
 from proxy.core.usage_request import ask_for_usage
@@ -27,7 +28,7 @@ from proxy.measuring import observe
 from proxy.observer import Observer
 from proxy.replies import Reply, error_event
 from proxy.request_head import RequestHead
-from proxy.routed_row import had_answer, header_values, last_event, without_keys
+from proxy.routed_row import decoded, had_answer, header_values, last_event, without_keys
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import ResponseHead
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 WHOLE_BYTES = 1024 * 1024
 """A whole answer that is larger goes out before its end is seen; nearly all are a hundredth of that."""
+_ROUTES_KEPT = 64
 _STALE_LIMIT_S = 1.0
 _RESENT = "resent_on_fresh_connection"
 _EVENTS = "text/event-stream"
@@ -198,25 +200,26 @@ class RoutedAttempt:
             holds=self._holds,
         )
         route, classifier = self._route, self._sender.classifier
-        bounds = Bounds(stream_bytes=route.hold_head_bytes, stream_s=route.hold_head_ms / 1000, whole_bytes=WHOLE_BYTES)
+        bounds = _bounds(route.hold_head_bytes, route.hold_head_ms)
         reads = classifier.reads_bodies or classifier.reads_answer_text or call.route.dialect is None
         exchange.hold_within(bounds, self._error_event, captures_bytes=self._sender.max_captured_bytes if reads else 0)
         self.exchange = call.exchange = exchange
         limits = self._limits
         first_byte_s = _least(settings.first_byte_timeout_s, limits.first_byte_ms)
         idle_s = _least(settings.idle_timeout_s, limits.idle_ms)
-        self._limit(limits.first_byte_ms, exchange, "first_byte")
-        self._limit(limits.first_content_ms, exchange, "first_content")
-        self._limit(limits.attempt_ms, exchange, "attempt")
+        if limits.first_byte_ms is not None:
+            self._limit(limits.first_byte_ms, exchange, "first_byte")
+        if limits.first_content_ms is not None:
+            self._limit(limits.first_content_ms, exchange, "first_content")
+        if limits.attempt_ms is not None:
+            self._limit(limits.attempt_ms, exchange, "attempt")
         exchange.start(connection, call.method, self._data, first_byte_s, idle_s)
         await exchange.done
         exchange.release(self._aim.upstream.pool.give_back)
         return exchange
 
-    def _limit(self, limit_ms: int | None, exchange: HeldExchange, what: str) -> None:
+    def _limit(self, limit_ms: int, exchange: HeldExchange, what: str) -> None:
         """End the exchange when one of the route's limits, counted from the attempt's start, has run out."""
-        if limit_ms is None:
-            return
         left_s = limit_ms / 1000 - (time.monotonic_ns() - self._started_ns) / 1e9
 
         def over() -> None:
@@ -348,7 +351,7 @@ class RoutedAttempt:
     ) -> Seen:
         call, error, classifier = self._call, self._error, self._sender.classifier
         now_ns = time.monotonic_ns()
-        captured = self._captured(exchange)
+        captured = b"" if exchange is None else decoded(exchange, self._sender.max_captured_bytes)
         streamed = exchange is not None and exchange.head is not None and exchange.head.content_type == _EVENTS
         text = answer_text(captured, call.dialect_name) if classifier.reads_answer_text else None
         head = exchange.head if exchange is not None else None
@@ -375,14 +378,10 @@ class RoutedAttempt:
             duration_ns=now_ns - self._started_ns,
         )
 
-    def _captured(self, exchange: HeldExchange | None) -> bytes:
-        if exchange is None or exchange.head is None:
-            return b""
-        data, coding = exchange.captured, exchange.head.content_encoding
-        if not data or not coding:
-            return data
-        decoder = Decoder(coding, self._sender.max_captured_bytes)
-        return decoder.feed(data) + decoder.finish()
+
+@lru_cache(_ROUTES_KEPT)
+def _bounds(stream_bytes: int, stream_ms: int) -> Bounds:
+    return Bounds(stream_bytes=stream_bytes, stream_s=stream_ms / 1000, whole_bytes=WHOLE_BYTES)
 
 
 def _least(one_s: float, other_ms: int | None) -> float:

@@ -5,11 +5,13 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from proxy.call import Call
+from proxy.core.coding import Decoder
 from proxy.core.errors import ErrorFacts
 from proxy.core.facts import ResponseFacts
 from proxy.core.query import REDACTED
 from proxy.core.sse import EventSplitter
 from proxy.exchange import Exchange
+from proxy.held_exchange import HeldExchange
 from proxy.upstream.provider import Upstream
 
 _SHORTEST_KEY_CHARS = 8
@@ -43,6 +45,15 @@ def header_values(raw: bytes, names: Collection[str]) -> dict[str, str]:
         if mark and low in names and low not in found:
             found[low] = str(value.strip(), "latin-1")
     return found
+
+
+def decoded(exchange: HeldExchange, max_bytes: int) -> bytes:
+    """What was kept of an answer's payload, without its content coding; `max_bytes` of it at the most."""
+    data, coding = exchange.captured, exchange.head.content_encoding if exchange.head is not None else ""
+    if not data or not coding:
+        return data
+    decoder = Decoder(coding, max_bytes)
+    return decoder.feed(data) + decoder.finish()
 
 
 def last_event(stream: bytes) -> bytes:

@@ -7,6 +7,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
+from operator import attrgetter
 
 import msgspec
 from msgspec.structs import replace
@@ -14,10 +16,10 @@ from msgspec.structs import replace
 from policies.aliases import split_model
 from policies.compiled import KeyRule
 from policies.facts import CallFacts
-from policies.health import Health, Look
+from policies.health import FULL, Health, Look
 from policies.outcomes import Classifier
 from policies.permitted import Barred, permitted
-from policies.plan import Plan, Router, plan_for
+from policies.plan import Plan, Router, in_hours, plan_for
 from policies.retrying import RetryBudget
 from policies.routes_compiled import NO_ROUTING, BreakerRule, RetryRule, Route, RouteTarget, Routing
 from proxy.call import Call
@@ -35,6 +37,8 @@ class TargetState(msgspec.Struct, frozen=True):
     health: Health
     budget: RetryBudget
     rules: tuple[BreakerRule, RetryRule]
+    told: bytes = b""
+    """What the head of an answer says of it, where it is the first that was tried."""
 
 
 class Journey(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,32 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     def places(self) -> tuple[tuple[str, str | None], ...]:
         """Provider and model of each target, for whoever reckons what the call may cost."""
         return tuple((target.provider, target.model) for target in self.plan.targets)
+
+
+class _Straight(msgspec.Struct, frozen=True):
+    """Where calls of a route go while all of its targets are well, when no lot is drawn among these."""
+
+    journey: Journey
+    healths: tuple[Health, ...]
+
+
+_FIELDS_OF_A_CALL: dict[str, Callable[[Call], str]] = {
+    "provider": lambda call: call.upstream.settings.name,
+    "dialect": lambda call: call.dialect_name,
+    "model": lambda call: (call.facts.model or "").lower(),
+    "streaming": lambda call: "true" if call.facts.streaming else "false",
+    "operation": lambda call: call.operation,
+    "key": lambda call: call.key or call.caller.key_id,
+}
+"""As `policies.match.reader` reads `Routes.facts`, which nearly no call needs; what is not here is the caller's."""
+
+
+def read_field(field: str) -> Callable[[Call], str]:
+    """What reads a field off a call on its way, in the form of `policies.match.field_value`."""
+    if field.startswith("tag:"):
+        name = field.removeprefix("tag:")
+        return lambda call: call.caller.tags.get(name, "")
+    return _FIELDS_OF_A_CALL.get(field) or attrgetter(f"caller.{field}")
 
 
 class Routes:
@@ -73,6 +103,9 @@ class Routes:
         self._worker = worker
         self.router = Router()
         self.routing = NO_ROUTING
+        self._readers: list[Callable[[Call], str]] = []
+        self._straight: dict[int, _Straight] = {}
+        """By the identity of a route in `routing`."""
         self.keys: Mapping[str, KeyRule] = {}
         """What virtual keys stand for, by name."""
 
@@ -81,6 +114,7 @@ class Routes:
         self.routing = routing
         self.keys = keys or {}
         self.router = Router(routing.routes)
+        self._readers = [read_field(field) for field in self.router.fields]
         self.classifier = Classifier(routing.outcomes)
         kept: dict[str, TargetState] = {}
         for route in routing.routes:
@@ -91,10 +125,18 @@ class Routes:
                 known = self.targets.get(target.id)
                 if known is None or known.rules != rules:
                     known = TargetState(
-                        Health(route.breaker, self._worker), RetryBudget(route.retry, time.monotonic_ns()), rules
+                        Health(route.breaker, self._worker),
+                        RetryBudget(route.retry, time.monotonic_ns()),
+                        rules,
+                        head_lines(target.id, 1),
                     )
                 kept[target.id] = known
         self.targets = kept
+        self._straight = {id(route): self._straight_on(route) for route in routing.routes if _is_ladder(route)}
+
+    def _straight_on(self, route: Route) -> _Straight:
+        journey = Journey(routes=self, route=route, plan=Plan(route=route.name, targets=route.targets))
+        return _Straight(journey, tuple(self.targets[target.id].health for target in route.targets))
 
     def journey(self, call: Call) -> Journey | None:
         """The route of a call and its targets in their order; None where no route is for it.
@@ -104,12 +146,27 @@ class Routes:
         """
         if call.route.dialect is None:
             return None
-        facts = self.facts(call)
-        route = self.find(facts)
-        alias = self.routing.aliases.get((facts.request.model or "").lower()) if self.routing.aliases else None
+        found = self.router.remembered(tuple([read(call) for read in self._readers]))
+        if found is None:
+            found = self.router.fitting(self.facts(call))
+        aliases = self.routing.aliases
+        if not found and not aliases:
+            return None
+        now_ns = self.clock()
+        route = in_hours(found, now_ns)
+        alias = aliases.get((call.facts.model or "").lower()) if aliases else None
         if alias is not None:
             route = self._of_alias(alias, route)
-        return None if route is None else self.journey_on(route, facts, call)
+        if route is None:
+            return None
+        straight = self._straight.get(id(route))
+        if straight is not None and call.key not in self.keys:
+            for health in straight.healths:
+                if health.look(now_ns) is not FULL:
+                    break
+            else:
+                return straight.journey
+        return self.journey_on(route, self.facts(call), call)
 
     def facts(self, call: Call) -> CallFacts:
         """What routes are chosen by."""
@@ -157,6 +214,20 @@ class Routes:
         known = self.targets.get(target.id)
         if known is None:
             return TargetState(
-                Health(route.breaker), RetryBudget(route.retry, time.monotonic_ns()), (route.breaker, route.retry)
+                Health(route.breaker),
+                RetryBudget(route.retry, time.monotonic_ns()),
+                (route.breaker, route.retry),
+                head_lines(target.id, 1),
             )
         return known
+
+
+def head_lines(target_id: str, attempts: int, changes: str = "") -> bytes:
+    """What the head of an answer says of how it came about."""
+    lines = f"x-taximeter-target: {target_id}\r\nx-taximeter-attempts: {attempts}\r\n"
+    return (lines + (f"x-taximeter-changes: {changes}\r\n" if changes else "")).encode("latin-1", "replace")
+
+
+def _is_ladder(route: Route) -> bool:
+    """Whether each tier has one target, so that their order is that of the route as long as all are well."""
+    return all(one.tier < other.tier for one, other in pairwise(route.targets))

@@ -1,13 +1,17 @@
 """What a worker keeps of its targets while routes come and go."""
 
 from types import SimpleNamespace
+from typing import get_args
 
+import pytest
 from msgspec.structs import replace
 
+from policies.conditions import Field
+from policies.match import field_value
 from policies.routes_compiled import BreakerRule, Route, RouteTarget, Routing
 from proxy.core.facts import RequestFacts
 from proxy.core.record import Caller
-from proxy.routing import Routes
+from proxy.routing import Routes, read_field
 
 TARGET = RouteTarget(id="a/m", provider="a", model="m")
 ROUTE = Route(name="r", targets=(TARGET,))
@@ -69,3 +73,28 @@ def test_a_target_that_was_drained_is_not_in_the_plan():
     made.state(TARGET, ROUTE).health.drain(10**18)
 
     assert made.journey(asked()).plan.targets == ()
+
+
+@pytest.mark.parametrize("field", [*(one for one in get_args(Field) if one != "tag"), "tag:env"])
+def test_a_field_is_read_off_a_call_as_off_what_rules_are_told_of_it(field):
+    call = asked()
+    call.caller = Caller(key_id="k", team="t", project="p", user="u", session="s", tags={"env": "x"})
+    call.facts = RequestFacts(model="Upper", streaming=True)
+
+    assert read_field(field)(call) == field_value(routes().facts(call), field) != ""
+
+
+def test_while_all_targets_are_well_calls_share_one_journey():
+    two = replace(ROUTE, targets=(TARGET, RouteTarget(id="b", provider="b", tier=1)))
+    made = routes(two)
+
+    assert made.journey(asked()) is made.journey(asked())
+    made.state(two.targets[0], two).health.drain(10**18)
+    assert [one.id for one in made.journey(asked()).plan.targets] == ["b"]
+
+
+def test_where_a_lot_is_drawn_each_call_has_a_journey_of_its_own():
+    two = replace(ROUTE, targets=(TARGET, RouteTarget(id="b", provider="b")))
+    made = routes(two)
+
+    assert made.journey(asked()) is not made.journey(asked())
