@@ -11,6 +11,7 @@ from policies.load import find_files, load_policies
 from policies.rates import Home, rates_of
 from policies.route_trial import Place
 from policies.routes_check import Known
+from policies.routes_compiled import NO_ROUTING
 from proxy.prices.library import PriceLibrary
 from proxy.prices.load import load_book
 from proxy.providers import PROVIDERS, find_provider
@@ -30,7 +31,7 @@ _GEMINI_PATH = "/v1beta/models/any:generateContent"
 
 
 def governing(settings: Settings, *, now_ns: int, generation: int = 0) -> CompiledPolicies:
-    """The policies that the settings name, with the rates that their holds are made of.
+    """The policies that the settings name, with the rates that holds are made of and whose models are listed to apps.
 
     Args:
         settings: Of the proxy.
@@ -43,7 +44,7 @@ def governing(settings: Settings, *, now_ns: int, generation: int = 0) -> Compil
     files = find_files(settings.policy_files)
     known = known_providers(settings)
     policies = load_policies(files, providers=known)  # reports mistakes before the prices are looked at
-    if not policies.budgets and not policies.limits:
+    if not policies.budgets and not policies.limits and policies.routing == NO_ROUTING:
         return load_policies(files, providers=known, generation=generation)
     return load_policies(files, providers=known, rates=provider_rates(settings, now_ns), generation=generation)
 

@@ -26,6 +26,8 @@ from proxy.upstream.provider import Upstream
 _CHAT_PATH = "/v1/chat/completions"
 _DIALECTS = ("openai.chat", "openai.responses")
 _GLOB = frozenset("*?[")
+_ANY_TAIL = "-"
+"""Ends what price lists call families of models by (`ft:gpt-4o-`): nothing that could be asked for."""
 _MOST_SHOWN_CHARS = 120
 _MOST_NAMED = 12
 
@@ -125,8 +127,8 @@ class Models:
             for name in _models_of(route):
                 yield name, home, name.lower()
         for rate in self._policies.rates:
-            for model in rate.models:
-                if not _GLOB & set(model):
+            for model in rate.models if rate.output_nano else ():  # no text, no chat
+                if not _GLOB & set(model) and not model.endswith(_ANY_TAIL):
                     yield f"{rate.provider}/{model}", rate.provider, model
 
     def _may_use(self, call: Call, provider: str, model: str) -> bool:

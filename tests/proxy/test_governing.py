@@ -59,6 +59,12 @@ def test_without_budgets_and_limits_no_price_is_looked_at(settings):
     assert "ci" in policies.keys
 
 
+def test_routes_bring_the_models_that_can_be_listed(settings):
+    policies = governing(settings("version: 1\naliases: {fast: openai/gpt-5}\n"), now_ns=NOW_NS)
+
+    assert any("gpt-5" in rate.models for rate in policies.rates)
+
+
 def test_without_policies_there_is_nothing_to_decide(settings):
     assert not Engine(governing(settings(None), now_ns=NOW_NS)).matcher.rules
 

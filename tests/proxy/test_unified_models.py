@@ -19,8 +19,8 @@ LINE = b"Authorization: Bearer " + VIRTUAL.encode()
 NOWHERE = "http://127.0.0.1:1"
 
 
-def rate(home, *models):
-    return ModelRate(id=f"{home}-1", provider=home, models=models, currency="USD")
+def rate(home, *models, output_nano=5):
+    return ModelRate(id=f"{home}-1", provider=home, models=models, currency="USD", output_nano=output_nano)
 
 
 ROUTE = Route(
@@ -30,7 +30,12 @@ ROUTE = Route(
 )
 RULES = {
     "routing": Routing(routes=(ROUTE,), aliases={"fast": "b/gpt-5", "far": "c/x", "lost": "keyless/x"}),
-    "rates": (rate("a", "minimax-m2", "minimax-*"), rate("b", "gpt-5", "gpt-5-mini"), rate("keyless", "k")),
+    "rates": (
+        rate("a", "minimax-m2", "minimax-*"),
+        rate("b", "gpt-5", "gpt-5-mini", "ft:gpt-"),
+        rate("b", "embed", output_nano=0),
+        rate("keyless", "k"),
+    ),
 }
 ALL = ["far", "fast", "MiniMax-M3", "smart", "a/minimax-m2", "b/gpt-5", "b/gpt-5-mini"]
 
