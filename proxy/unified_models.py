@@ -1,6 +1,6 @@
 """What a caller may ask for by a model alone: the answer to `GET /v1/models`, and the hint where a name leads nowhere.
 
-Listed are aliases, names that routes are for, and `provider/model` of the models whose price is known, all of them as
+Listed are aliases, names that routes are for, and `provider/model` of models that generate text for a known price, as
 far as there is a key of the operator's at their provider and the caller may use both.
 """
 
@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import msgspec
 
 from policies.aliases import split_model
-from policies.compiled import NO_POLICIES, CompiledPolicies
+from policies.compiled import NO_POLICIES, CompiledPolicies, ModelRate
 from policies.engine import key_refusal
 from policies.facts import CallFacts
 from policies.match import holds
@@ -25,9 +25,6 @@ from proxy.upstream.provider import Upstream
 
 _CHAT_PATH = "/v1/chat/completions"
 _DIALECTS = ("openai.chat", "openai.responses")
-_GLOB = frozenset("*?[")
-_ANY_TAIL = "-"
-"""Ends what price lists call families of models by (`ft:gpt-4o-`): nothing that could be asked for."""
 _MOST_SHOWN_CHARS = 120
 _MOST_NAMED = 12
 
@@ -127,9 +124,8 @@ class Models:
             for name in _models_of(route):
                 yield name, home, name.lower()
         for rate in self._policies.rates:
-            for model in rate.models if rate.output_nano else ():  # no text, no chat
-                if not _GLOB & set(model) and not model.endswith(_ANY_TAIL):
-                    yield f"{rate.provider}/{model}", rate.provider, model
+            if rate.output_nano and (model := _written(rate)):  # what is not billed for output generates no text
+                yield f"{rate.provider}/{model}", rate.provider, model.lower()
 
     def _may_use(self, call: Call, provider: str, model: str) -> bool:
         if not self._is_lent(provider):
@@ -170,6 +166,18 @@ def _models_of(route: Route) -> Iterator[str]:
         if one.field == "model" and not one.negated:
             for name in one.values:
                 yield written.get(name, name)
+
+
+def _written(rate: ModelRate) -> str:
+    """The model that a price is for, as its provider writes it; empty for families and for what is no model.
+
+    Names in rates are in lower case, and some providers know no such model; the id of the entry ends with the name.
+    """
+    name = rate.id.split("/", 2)[-1]
+    for written in (name, name.rpartition("@")[0]):
+        if written and written.lower() in rate.models and ":" not in written:
+            return written
+    return ""
 
 
 def _nearest(named: str, names: Collection[str]) -> str:

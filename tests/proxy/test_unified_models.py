@@ -19,8 +19,9 @@ LINE = b"Authorization: Bearer " + VIRTUAL.encode()
 NOWHERE = "http://127.0.0.1:1"
 
 
-def rate(home, *models, output_nano=5):
-    return ModelRate(id=f"{home}-1", provider=home, models=models, currency="USD", output_nano=output_nano)
+def rate(home, name, *models, output_nano=5):
+    """A rate of an entry of this name, for these models."""
+    return ModelRate(id=f"book@1/{home}/{name}", provider=home, models=models, currency="USD", output_nano=output_nano)
 
 
 ROUTE = Route(
@@ -31,13 +32,17 @@ ROUTE = Route(
 RULES = {
     "routing": Routing(routes=(ROUTE,), aliases={"fast": "b/gpt-5", "far": "c/x", "lost": "keyless/x"}),
     "rates": (
-        rate("a", "minimax-m2", "minimax-*"),
-        rate("b", "gpt-5", "gpt-5-mini", "ft:gpt-"),
-        rate("b", "embed", output_nano=0),
-        rate("keyless", "k"),
+        rate("a", "MiniMax-M2@2026-11-01", "minimax-m2", "minimax-m2-alias"),
+        rate("a", "MiniMax-M2", "minimax-m2"),
+        rate("a", "all", "minimax-*"),
+        rate("a", "operation:voice", "operation:voice"),
+        rate("b", "gpt-5", "gpt-5"),
+        rate("b", "gpt-5-mini", "gpt-5-mini", "ft:gpt-"),
+        rate("b", "embed", "embed", output_nano=0),
+        rate("keyless", "k", "k"),
     ),
 }
-ALL = ["far", "fast", "MiniMax-M3", "smart", "a/minimax-m2", "b/gpt-5", "b/gpt-5-mini"]
+ALL = ["far", "fast", "MiniMax-M3", "smart", "a/MiniMax-M2", "b/gpt-5", "b/gpt-5-mini"]
 
 
 def keyed(mode="both", **fields):
@@ -81,7 +86,7 @@ async def test_aliases_names_of_routes_and_priced_models_are_listed_where_there_
     [
         ({}, ALL),
         ({"providers": ("b",)}, ["fast", "b/gpt-5", "b/gpt-5-mini"]),
-        ({"models": ("minimax-*",)}, ["MiniMax-M3", "a/minimax-m2"]),
+        ({"models": ("minimax-*",)}, ["MiniMax-M3", "a/MiniMax-M2"]),
         ({"operations": ("embeddings",)}, []),
     ],
 )
