@@ -218,18 +218,23 @@ def _daily(answers: Answers, found: Mapping[Section, Sequence[Judged]]) -> Repor
         rows=tuple(rows),
         totals=_daily_totals(answers),
         sections=answers.days.sections,
+        notes=() if _begins_a_day(answers) else ("The first day is whole, though the period begins within it.",),
     )
 
 
 def _daily_totals(answers: Answers) -> tuple[Row, ...]:
     """Those of the whole period; none where it begins within a day, of which the rows have more."""
-    if answers.elapsed.since.time() != time():
+    if not _begins_a_day(answers):
         return ()
     return tuple(
         ("total", *(one[name] for name in _DAY_COLUMNS[1:]), None, None, "")
         for one in answers.groups.records(answers.groups.totals)
         if one["calls"]
     )
+
+
+def _begins_a_day(answers: Answers) -> bool:
+    return answers.elapsed.since.time() == time()
 
 
 def _beside(judged: Judged | None) -> Row:

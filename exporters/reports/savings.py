@@ -36,7 +36,7 @@ _FOUND = (
     "arrayFirst(line -> line.part = 'input', `price_lines`) AS fresh, "
     "arrayFirst(line -> line.part = 'cached_input', `price_lines`) AS cached, "
     "arrayFilter(line -> line.part IN ('cache_write', 'cache_write_1h'), `price_lines`) AS written, "
-    "fresh.per > 0 AND cached.per = fresh.per AND cached.price_id = fresh.price_id AS claimed, "
+    "(fresh.per > 0 AND cached.per = fresh.per AND cached.price_id = fresh.price_id) AS claimed, "
     "if(`list_cost_currency` = '', toString(`currency`), toString(`list_cost_currency`)) AS in_currency, "
     "if(`billing` = 'free', 'metered', toString(`billing`)) AS in_billing"
 )

@@ -137,6 +137,27 @@ def test_every_part_of_the_month_tells_the_truth(month, truth):
     assert summed(parts["days"]["totals"], ("cost",)) == money
 
 
+def test_what_caches_saved_is_that_of_the_price_lines(month):
+    exact = defaultdict(lambda: dict.fromkeys(("saved", "paid_for_writes"), Decimal(0)))
+    with localcontext(prec=60):
+        for one in month.calls:
+            for price in one.prices:
+                lines = {line.part: line for line in price.lines}
+                if (fresh := lines.get("input")) is None:
+                    continue
+                mine = exact[section(price.currency, price.billing)]
+                for part, line in lines.items():
+                    if part == "cached_input":
+                        mine["saved"] += line.quantity * (fresh.rate - line.rate) / line.per
+                    elif part.startswith("cache_write"):
+                        mine["paid_for_writes"] += line.quantity * (line.rate - fresh.rate) / line.per
+    told_rows = json.loads(told(month, "json", part="savings").text)["totals"]
+    found = summed(told_rows, ("saved", "paid_for_writes"))
+    assert found == {key: figures for key, figures in exact.items() if key in found}
+    assert all(not any(figures.values()) for key, figures in exact.items() if key not in found)
+    assert found["USD", "metered"]["saved"] > found["USD", "metered"]["paid_for_writes"] > 0
+
+
 @pytest.mark.parametrize("by", ["team", "model,provider", "day", "hour", "user", "tag:env", "price_id", "session"])
 def test_costs_by_anything_tell_the_truth(month, truth, by):
     report = json.loads(told(month, "json", name="costs", by=by).text)
