@@ -15,6 +15,8 @@ from policies.facts import CallFacts
 from policies.plan import Router
 from policies.routes_compiled import Route, RouteTarget, Routing
 
+HEADER = "x-taximeter-downgrade"
+"""Tells the app the target that it was sent to for a budget's sake."""
 OPERATIONS = frozenset({"chat"})
 """What is downgraded."""
 

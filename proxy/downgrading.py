@@ -18,9 +18,6 @@ from proxy.providers.paths import path_at
 from proxy.routing import Journey, Routes
 from proxy.upstream.provider import Upstream
 
-HEADER = "x-taximeter-downgrade"
-"""Tells the app the target that it was sent to for a budget's sake."""
-
 
 class House(Protocol):
     """What a worker has in force; the handler is it."""

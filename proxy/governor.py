@@ -7,6 +7,7 @@ Invariants kept here:
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ from policies.clamp import clamped
 from policies.compiled import CompiledPolicies
 from policies.decision import Allow, Decision, Deny, Tell
 from policies.demand import Answer, Ledger, Refused
+from policies.downgrade import HEADER, Downgrade
 from policies.engine import Engine
 from policies.facts import CallFacts
 from policies.inputs import read_inputs
@@ -24,7 +26,6 @@ from proxy.clamping import Lowered
 from proxy.core.errors import ErrorClass
 from proxy.core.record import CallRecord
 from proxy.counting import count
-from proxy.downgrading import HEADER, House, find_downgrade
 from proxy.queueing import Waiting
 from proxy.replies import Reply
 
@@ -37,6 +38,13 @@ _WORTH_WAITING_S = 60
 """A refusal that lasts longer is final for the call; SDKs wait no longer than that either."""
 _CLASSES: dict[int, ErrorClass] = {402: "billing", 429: "rate_limit", 403: "permission", 401: "auth", 503: "overloaded"}
 """HTTP status of a refusal by a policy -> the class of it in the record."""
+
+
+class House(Protocol):
+    """Who knows where else a call can be sent; the handler does."""
+
+    def find_downgrade(self, call: Call, facts: CallFacts, decision: Decision) -> Downgrade | None:
+        """What a call asks for instead, as its decision says; None where it cannot be sent there."""
 
 
 class Governor:
@@ -91,7 +99,7 @@ class Governor:
         decision = self._engine.decide(facts, now_ns, self.ledger.level)
         found = None
         if isinstance(decision, Allow) and decision.downgrade and house is not None:
-            found = find_downgrade(house, call, facts, decision)
+            found = house.find_downgrade(call, facts, decision)
         if found is None:
             return await self._admit(call, facts, decision, Lowered(body))
         again = self._engine.decide(found.call, now_ns, self.ledger.level)

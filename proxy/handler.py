@@ -22,7 +22,7 @@ from proxy.core.identity import identify
 from proxy.core.record import RECORD_VERSION, CallRecord, OpenRecord, TraceIds
 from proxy.counting import is_read
 from proxy.dialects.openai_chat import OPENAI_CHAT
-from proxy.downgrading import journey_of
+from proxy.downgrading import find_downgrade, journey_of
 from proxy.downstream.server import ClientRequest, PayloadBroken, without_frames
 from proxy.extending import Extender
 from proxy.forward import Forwarder
@@ -38,6 +38,9 @@ from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
 
 if TYPE_CHECKING:
+    from policies.decision import Decision
+    from policies.downgrade import Downgrade
+    from policies.facts import CallFacts
     from proxy.governor import Governor
     from proxy.routing import Routes
 
@@ -127,6 +130,10 @@ class Handler:
     def ways(self) -> "Routes":
         """The routes in force, which may be none."""
         return self.routes or self.unified.bare
+
+    def find_downgrade(self, call: Call, facts: "CallFacts", decision: "Decision") -> "Downgrade | None":
+        """What a call asks for instead for a budget's sake; None where it cannot be sent there."""
+        return find_downgrade(self, call, facts, decision)
 
     async def handle(self, request: ClientRequest) -> bool:
         """One request of an app, from its head to its record; gives whether its connection can carry another.
