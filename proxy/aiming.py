@@ -15,6 +15,7 @@ from policies.parameter_filter import Asked, filter_parameters
 from policies.routes_compiled import RouteTarget
 from proxy.call import Call
 from proxy.core.headers import changed, credential_changes
+from proxy.core.usage_request import ask_for_usage
 from proxy.providers.paths import path_at
 from proxy.upstream.keys import UpstreamKey
 from proxy.upstream.provider import Upstream
@@ -138,6 +139,15 @@ def start_at(call: Call, aim: Aim) -> bytes:
         if len(place.made) < _MOST_MADE:
             place.made[name] = start
     return start
+
+
+def body_with_usage(call: Call, aim: Aim) -> bytes | None:
+    """The body with the option that makes a stream tell its usage; None where it is not to be asked for."""
+    facts = call.facts
+    if not facts.streaming or facts.include_usage or call.place.shared.content_encoding:
+        return None
+    query = str(aim.query[1:], "latin-1")
+    return ask_for_usage(aim.body, facts) if aim.upstream.asks_usage(aim.path, query, aim.model) else None
 
 
 def _key(target: RouteTarget, upstream: Upstream, call: Call, *, lent: bool, now_s: float) -> UpstreamKey | str | None:

@@ -282,7 +282,7 @@ def attempt_record(  # noqa: PLR0913 - it is the row of an attempt, filled in on
     first_content_ns = exchange.first_content_ns if exchange is not None else 0
     return replace(
         call.upstream.blank_attempt if begun is None else begun,
-        attempt=len(call.attempts) + 1,
+        attempt=len(call.attempts) + 1 if begun is None else begun.attempt,
         span_id=span_id,
         started_at_ns=started_at_ns,
         duration_ns=time.monotonic_ns() - started_ns,

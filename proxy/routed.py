@@ -18,11 +18,12 @@ from policies.breaker import bearing
 from policies.outcome_facts import Outcome
 from policies.outcomes import Classifier
 from policies.retrying import Limits, NextStep, Progress, limits, next_step, retry_after_ms
-from policies.routes_compiled import RouteTarget
+from policies.routes_compiled import HedgeRule, RouteTarget
 from proxy.aiming import Aim, aim_at
 from proxy.call import Call
 from proxy.core.errors import ErrorClass
 from proxy.core.record import AttemptRecord, OpenRecord
+from proxy.hedging import Lane, Paces, Race
 from proxy.hop_holds import hold_again
 from proxy.replies import Reply, encode
 from proxy.request_head import RequestHead
@@ -81,6 +82,8 @@ class RoutedForwarder:
         self.journal = journal
         self.max_captured_bytes = max_captured_bytes
         self.loop = asyncio.get_running_loop()
+        self.paces = Paces()
+        """How fast targets of hedged routes are."""
         self._sender: Sender | None = None
 
     def sender_by(self, classifier: Classifier) -> Sender:
@@ -122,6 +125,7 @@ class _Walk:
         self._left = list(journey.plan.targets)
         self._tries = 0
         self._tries_here = 0
+        self._begun = 0
         self._last: tuple[RoutedAttempt, Ended] | None = None
 
     async def go(self) -> bool:
@@ -133,7 +137,10 @@ class _Walk:
                 self._say(f"skip={self._left[0].id}:{aim}")
                 self._leave()
                 continue
-            ended = await self._try(aim)
+            if self._journey.route.hedge is None or len(self._left) < 2:
+                ended = await self._try(aim)
+            else:
+                aim, ended = await self._race(aim, self._journey.route.hedge)
             if ended is None:
                 break
             step = self._step(aim, ended)
@@ -162,14 +169,54 @@ class _Walk:
             return aim
         return replace(aim, changes=tuple(dict.fromkeys((*before, *aim.changes))))
 
-    async def _try(self, aim: Aim) -> Ended | None:
+    async def _race(self, aim: Aim, rule: HedgeRule) -> tuple[Aim, Ended | None]:
+        """A try at a target and, where it is slow, at others beside it; the one that counts of them."""
+        call = self._call
+        race = Race(call, rule, self._owner.paces, self)
+        lane = await race.run(aim)
+        if lane is None or lane.ended is None or lane.attempt is None:
+            return aim, None
+        for other in race.lanes:
+            if other is not lane and other.attempt is not None:
+                other.attempt.exchange = None  # as in `_finish`
+        self._last = lane.attempt, lane.ended
+        call.exchange = lane.attempt.exchange
+        counts = lane.ended.record.span_id
+        call.attempts.sort(key=lambda one: one.span_id == counts)  # what the call came to is its last one
+        if len(race.lanes) > 1:
+            self._left[0] = lane.aim.target
+            self._tries_here = 1
+        return lane.aim, lane.ended
+
+    def try_in(self, lane: Lane) -> Coroutine[Any, Any, Ended | None]:
+        """As a race asks (`proxy.hedging.Walk`)."""
+        return self._try(lane.aim, lane)
+
+    async def spare(self, running: int) -> Aim | None:
+        """Likewise."""
+        while len(self._left) > 1 and self._tries + running < self._journey.route.retry.tries_most:
+            aim = self._aim(self._left[1])
+            if not isinstance(aim, str):
+                held = await hold_again(self._house.governor, self._call)
+                self._say(f"hedge={aim.target.id}" if held else "hedge=budget")
+                return aim if held else None
+            self._say(f"skip={self._left.pop(1).id}:{aim}")
+        return None
+
+    def take(self, aim: Aim) -> None:
+        """Likewise."""
+        self._left.remove(aim.target)
+
+    async def _try(self, aim: Aim, lane: Lane | None = None) -> Ended | None:
         """One attempt, with its row and what its target learns of it; None where it may not begin."""
         call, routes = self._call, self._routes
         state = routes.state(aim.target, self._journey.route)
         if not self._tries_here:
             state.budget.note_call()
         asks_usage = True
+        is_held = lane is not None and lane.is_hedge
         while True:
+            self._begun += 1
             attempt = RoutedAttempt(
                 self._sender,
                 call,
@@ -180,18 +227,24 @@ class _Walk:
                 head_lines=self._head_lines(aim, state),
                 asks_usage=asks_usage,
             )
-            if self._last is not None and not await self._hold_again(self._last[1]):
+            attempt.number = self._begun
+            if self._last is not None and not is_held and not await self._hold_again(self._last[1]):
                 self._say("stop=budget")
+                return None
+            if lane is not None and not lane.enter(attempt, attempt.begun()):
                 return None
             if why := self._note(attempt.begun()):
                 self._say(f"stop={why}")
                 return None
             probe = state.health.begin(routes.clock())
-            ended = await attempt.run()
+            ended = await (attempt.run() if lane is None else lane.run(attempt))
             call.attempts.append(ended.record)
             self._last = attempt, ended
             now_ns = routes.clock()
             wait_ms = retry_after_ms(ended.headers, now_ns) if ended.headers else None
+            if lane is not None and lane.lost:
+                state.health.end("none", now_ns, probe=probe)  # it says nothing of the target
+                break
             state.health.end(bearing(ended.outcome), now_ns, probe=probe, retry_after_ms=wait_ms)
             self._learn_of_key(aim, ended, wait_ms)
             if not attempt.refused_usage:
@@ -270,9 +323,9 @@ class _Walk:
 
     def _head_lines(self, aim: Aim, state: TargetState) -> bytes:
         call = self._call
-        if not aim.changes and not call.attempts:
+        if not aim.changes and self._begun == 1:
             return call.head_lines + state.told
-        return call.head_lines + head_lines(aim.target.id, len(call.attempts) + 1, ",".join(aim.changes))
+        return call.head_lines + head_lines(aim.target.id, self._begun, ",".join(aim.changes))
 
     def _finish(self) -> bool:
         """Give the app what the last attempt brought; returns whether its connection can go on."""

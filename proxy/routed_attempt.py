@@ -15,12 +15,11 @@ from policies.outcome_facts import Outcome, Seen, Trouble
 from policies.outcomes import Classifier, plainly_good
 from policies.retrying import Limits
 from policies.routes_compiled import Route
-from proxy.aiming import Aim, start_at
+from proxy.aiming import Aim, body_with_usage, start_at
 from proxy.call import Call, attempt_record
 from proxy.core.coding import can_code
 from proxy.core.facts import ResponseFacts
 from proxy.core.record import AttemptRecord
-from proxy.core.usage_request import ask_for_usage
 from proxy.editing import Editor, UsageEditor
 from proxy.held_exchange import Bounds, HeldExchange, Untouched
 from proxy.ids import new_span_id
@@ -33,6 +32,8 @@ from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import ResponseHead
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy.upstream.connection import Connection
 
 WHOLE_BYTES = 1024 * 1024
@@ -89,6 +90,8 @@ class RoutedAttempt:
         head_lines: bytes,
         asks_usage: bool = True,
     ) -> None:
+        self.number = 1
+        """Counts from 1 within the call."""
         self._sender = sender
         self._call = call
         self._aim = aim
@@ -102,11 +105,13 @@ class RoutedAttempt:
         self._timers: list[asyncio.TimerHandle] = []
         self.span_id = new_span_id()
         self.exchange: HeldExchange | None = None
+        self.on_exchange: Callable[[HeldExchange], None] | None = None
+        """Told of each of its exchanges before that begins."""
         self._begun: AttemptRecord | None = None
         self.changes = [*(call.permit.changes if call.permit is not None else ()), *aim.changes]
         if aim.upstream.keys.several and aim.key is not None:
             self.changes.append(f"provider_key={aim.key.name}")
-        asked = self._with_usage() if asks_usage else None
+        asked = body_with_usage(call, aim) if asks_usage else None
         self._asked_usage = asked is not None
         if asked is not None:
             self.changes.append("usage_requested")
@@ -128,7 +133,7 @@ class RoutedAttempt:
         aim = self._aim
         self._begun = msgspec.structs.replace(
             aim.upstream.blank_attempt,
-            attempt=len(self._call.attempts) + 1,
+            attempt=self.number,
             span_id=self.span_id,
             started_at_ns=self._started_at_ns,
             dialect=self._call.dialect_name,
@@ -165,10 +170,14 @@ class RoutedAttempt:
                 timer.cancel()
         return self._end()
 
-    def cancel(self, why: str) -> None:
-        """End it: another attempt has won."""
-        if self.exchange is not None:
-            self.exchange.abandon(UpstreamError(why, phase="shutdown"))
+    def give_up(self, error: UpstreamError | None) -> Ended:
+        """What became of it where its `run` was ended; `error` says why, unless its answer had come by then."""
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.release(self._aim.upstream.pool.give_back)
+        if exchange is None or not exchange.complete:
+            self._error = error
+        return self._end()
 
     @property
     def _billing(self) -> str:
@@ -204,6 +213,8 @@ class RoutedAttempt:
         reads = classifier.reads_bodies or classifier.reads_answer_text or call.route.dialect is None
         exchange.hold_within(bounds, self._error_event, captures_bytes=self._sender.max_captured_bytes if reads else 0)
         self.exchange = call.exchange = exchange
+        if self.on_exchange is not None:
+            self.on_exchange(exchange)
         limits = self._limits
         first_byte_s = _least(settings.first_byte_timeout_s, limits.first_byte_ms)
         idle_s = _least(settings.idle_timeout_s, limits.idle_ms)
@@ -267,14 +278,6 @@ class RoutedAttempt:
         call = self._call
         reply = call.cut or Reply(status=502, code="stream_broken", message=message)
         return error_event(reply, call.route.error_dialect, call.call_id)
-
-    def _with_usage(self) -> bytes | None:
-        call, aim = self._call, self._aim
-        facts = call.facts
-        if not facts.streaming or facts.include_usage or call.place.shared.content_encoding:
-            return None
-        query = str(aim.query[1:], "latin-1")
-        return ask_for_usage(aim.body, facts) if aim.upstream.asks_usage(aim.path, query, aim.model) else None
 
     def _request(self, head: RequestHead, body: bytes) -> bytes:
         call, aim = self._call, self._aim
