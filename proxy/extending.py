@@ -164,8 +164,6 @@ class Extender:
         exchange = extension.exchange
         if exchange.ended or not step.is_used_up(extension.used(step), extension.held[place]):
             return False
-        if isinstance(exchange, HeldExchange) and not exchange.is_committed:
-            return False  # the app has nothing of it yet; it is held back for moments only
         level = ledger.level(refused.demand.counter)
         if level is not None and not refused.unavailable:
             refused = replace(refused, spent=level.spent, held=level.held, allowed=level.allowed)
@@ -178,6 +176,8 @@ def _extension(call: Call, growth: Growth) -> Extension | None:
     exchange = call.exchange
     if exchange is None or exchange.ended or not isinstance(exchange.observer, MeasuringObserver):
         return None
+    if isinstance(exchange, HeldExchange) and not exchange.is_committed:
+        return None  # held back for moments only; another answer may win, or be tried
     extension = call.extension
     if extension is None or extension.exchange is not exchange:
         extension = call.extension = Extension(exchange, exchange.observer, growth)
