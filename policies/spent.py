@@ -14,9 +14,9 @@ from proxy.core.usage import Usage
 from proxy.prices.pricer import turned_away
 
 _UP = Context(prec=90, rounding=ROUND_CEILING)
-_OF_THE_HOLD = "hold"
-"""Origin of the usage of a call whose process died (`exporters.recorder.interrupted`): the bounds that were held. At
-the list price they cost less than what was held where a provider has dearer rates for some of its tokens."""
+_OF_THE_HOLD = frozenset({"hold", "hedge"})
+"""Origins of an estimated usage that is the bounds that were held (`proxy.core.presumed`). At the list price they cost
+less than what was held where a provider has dearer rates for some of its tokens."""
 
 
 def spent(draw: Draw, attempts: Sequence[AttemptRecord], prices: Sequence[Priced], *, billable: bool = True) -> int:
@@ -52,7 +52,7 @@ def _money(draw: Draw, attempts: Sequence[AttemptRecord], prices: Sequence[Price
     """What is known to have been spent, in the draw's currency, and whether that is all."""
     amounts, all_known = [], True
     for attempt, priced in zip(attempts, prices, strict=True):
-        all_known &= attempt.usage.origin != _OF_THE_HOLD
+        all_known &= not _is_presumed(attempt.usage)
         if priced.amount is None:
             all_known &= turned_away(attempt)
         elif priced.currency == draw.unit:
@@ -69,12 +69,16 @@ def _counted(unit: str, attempts: Sequence[AttemptRecord]) -> tuple[Decimal, boo
     known, all_known = Decimal(0), True
     for attempt in attempts:
         figure = read(attempt.usage)
-        all_known &= attempt.usage.origin != _OF_THE_HOLD
+        all_known &= not _is_presumed(attempt.usage)
         if figure is None:
             all_known &= turned_away(attempt)
         else:
             known += figure
     return known, all_known
+
+
+def _is_presumed(usage: Usage) -> bool:
+    return usage.source == "estimated" and usage.origin in _OF_THE_HOLD
 
 
 def _all_tokens(usage: Usage) -> int | None:

@@ -61,12 +61,18 @@ def test_an_attempt_whose_provider_broke_off_without_an_answer_may_have_been_bil
     assert spent(replace(USD, unit="tokens"), [replace(reset, in_doubt=True)], ()) == 50
 
 
-def test_the_bounds_of_a_call_that_was_interrupted_spend_all_that_was_held():
+@pytest.mark.parametrize("origin", ["hold", "hedge"])
+def test_bounds_that_stand_in_for_a_usage_spend_all_that_was_held(origin):
     """They are priced at the usual rates; what was held is at the dearest ones, and at those of a dearer target."""
-    bounds = attempt(Usage(input_tokens=2, output_tokens=3, source="estimated", origin="hold"))
+    bounds = attempt(Usage(input_tokens=2, output_tokens=3, source="estimated", origin=origin))
     assert spent(USD, [bounds], [usd("0.000000020")]) == 50
     assert spent(USD, [attempt(), bounds], [usd("0.000000045"), usd("0.000000020")]) == 65
     assert spent(replace(USD, unit="tokens"), [bounds], ()) == 50
+
+
+def test_what_was_begun_beside_another_target_and_never_sent_spends_nothing():
+    unsent = attempt(Usage(input_tokens=0, output_tokens=0, source="computed", origin="hedge"))
+    assert spent(USD, [unsent], [usd("0")]) == 0
 
 
 def test_an_attempt_that_was_turned_away_spends_nothing():
