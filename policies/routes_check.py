@@ -109,6 +109,8 @@ def _options(route: Route) -> Iterator[str]:
             yield "it has a single target, so that there is nothing to hedge with"
         if route.continue_marked:
             yield "it has a single target, so that nobody can go on with an answer"
+    if route.hedge is not None and not route.hold_head:
+        yield "hold_head: off sends bytes at once, so that no second target could answer in place of the first (hedge)"
     if route.sticky:
         try:
             reader(route.sticky)

@@ -58,6 +58,10 @@ TEAM = Condition(field="team", values=("a", "b"))
             "openai does not speak anthropic.messages",
         ),
         (route(target("minimax"), hedge=HedgeRule(after_ms=5)), "nothing to hedge with"),
+        (
+            route(target("minimax"), target("openai"), hedge=HedgeRule(after_ms=5), hold_head=False),
+            "no second target could answer",
+        ),
         (route(target("minimax"), continue_marked=True), "nobody can go on"),
         (route(sticky="mood"), "no field 'mood'"),
         (

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from exporters.recorder.interrupted import close_interrupted
 from policies.pace import LEAST
 from policies.routes_compiled import HedgeRule, RetryRule
+from tests.fakes.growing_calls import ASSUMED, HOLD, RATE, TOKEN_NANO, budget
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import post
 from tests.fakes.raw_upstream import answers, raw_upstream
@@ -206,6 +208,34 @@ async def test_both_stand_in_the_journal_before_the_second_begins_and_are_booked
         (2, "b/other", "interrupted"),
     ]
     assert all(one.usage.source == "estimated" for one in closed.attempts)
+
+
+def with_budget(limit):
+    base = routed(hedge=AT_ONCE, retry=RetryRule(tries_each=1, first_byte_ms=200))
+    rates = tuple(replace(RATE, provider=one) for one in ("a", "b"))
+    return replace(base, budgets=(budget(limit=limit),), rates=rates)
+
+
+async def test_where_a_budget_has_no_room_for_a_second_target_there_is_none(tmp_path):
+    _, call, _, second, _ = await exchanged(
+        tmp_path, silent(Signals()), answers(GOOD), policies=with_budget(HOLD + HOLD // 2)
+    )
+
+    assert (second, len(call.attempts)) == ([], 1)
+    assert "route:r:hedge=budget" in call.reasons
+
+
+async def test_each_target_is_held_for_and_what_both_cost_is_settled(tmp_path):
+    _, call, *_, journal = await exchanged(tmp_path, silent(Signals()), answers(GOOD), policies=with_budget(9 * HOLD))
+
+    (draw,) = call.draws
+    alone, both = (line.draws[0].held for line in journal.opened)
+    assert (draw.held, both) == (2 * alone, 2 * alone)
+    lost, won = call.attempts
+    assert (lost.usage.output_tokens, won.usage.output_tokens) == (ASSUMED, 20)
+    assert lost.held_cost == journal.opened[0].hold.cost
+    cost = 10 * 1000 + 20 * TOKEN_NANO  # of the winner
+    assert draw.set_aside == cost + lost.usage.input_tokens * 1000 + ASSUMED * TOKEN_NANO
 
 
 async def test_no_more_tries_are_made_than_the_route_allows(tmp_path):
