@@ -5,9 +5,16 @@ twice is edited both times: which of them counts is the server's secret. Names t
 too.
 """
 
+import re
+
 import msgspec
 
 from proxy.core.json_edit import Member, members, with_first_member
+
+_MODEL = b'"model"'
+_MODEL_VALUE = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*")', re.DOTALL)
+_LETTER = rb"\u006"
+"""Begins the escape of every letter of `model`."""
 
 
 class Body:
@@ -96,6 +103,25 @@ def read_body(text: bytes) -> Body | None:
         return None
     found = members(text)
     return None if found is None else Body(text, found)
+
+
+def with_model(text: bytes, model: str) -> bytes | None:
+    """A request body that asks for another model, everything else as it was; None where it is no valid JSON object.
+
+    Args:
+        text: With a member `model`, which whoever calls has read.
+        model: To ask for.
+    """
+    value = msgspec.json.encode(model)
+    # A name that stands once, and that nobody can have spelt with escapes, is found without reading the rest: three
+    # letters in four of a chat call are its messages. Inside a text its quotes would be escaped.
+    if text.count(_MODEL) == 1 and _LETTER not in text and (found := _MODEL_VALUE.search(text)) is not None:
+        return text[: found.start(1)] + value + text[found.end(1) :]
+    body = read_body(text)
+    if body is None:
+        return None
+    body.replace("model", value)
+    return body.write()
 
 
 def _plain_name(key: bytes) -> str:

@@ -10,12 +10,13 @@ refused.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
 
 from policies.aliases import split_model
-from policies.parameter_edit import read_body
+from policies.parameter_edit import with_model
 from policies.routes_compiled import RetryRule, Route, RouteTarget
 from proxy.blanks import blanks
 from proxy.call import Call
@@ -39,6 +40,10 @@ _REPLACED = ("model_replaced",)
 _OF_ONE_PROVIDER = frozenset({b"cookie", b"openai-organization", b"openai-project"})
 """Headers that mean something to one provider; which one, a path without a name does not say."""
 _MOST_SHOWN_CHARS = 120
+_LONGEST_CHARS = 256
+"""Of a model that names a provider."""
+_DIRECT_KEPT = 256
+"""Ways that are made once; models are the app's words."""
 _ONCE = RetryRule(tries_each=1, tries_most=1)
 _COMPRESSED = Reply(
     status=415,
@@ -113,7 +118,9 @@ class Unified:
         facts = routes.facts(call)
         route = routes.find(replace(facts, provider="") if by_model == "must" else facts)
         names_it = route is not None and any(one.field == "model" and not one.negated for one in route.match.conditions)
-        stands_for = split_model(routes.routing.aliases.get(named.lower(), named), self._upstreams)
+        stands_for = None
+        if len(named) <= _LONGEST_CHARS and named.isprintable():  # it goes into records and a header
+            stands_for = split_model(routes.routing.aliases.get(named.lower(), named), self._upstreams)
         if by_model != "must" and (names_it or stands_for is None):
             return self._as_ever(call, gate)
         if stands_for is not None and not names_it:
@@ -164,19 +171,18 @@ class Unified:
         provider, model = stands_for
         if call.place.shared.content_encoding:
             return _COMPRESSED
-        edit = read_body(body)
-        if edit is None:
+        changed = with_model(body, model)
+        if changed is None:
             return _UNREAD
         named = call.facts.model or ""
         refusal = self._move(call, self._upstreams[provider], gate)
         if refusal is not None:
             return refusal
-        edit.replace("model", msgspec.json.encode(model))
         call.learn(replace(call.facts, model=model))
         call.reasons.append(f"model:{named[:_MOST_SHOWN_CHARS]}")
         facts = routes.facts(call)
         route = routes.find(facts) or direct(provider, model)
-        return Way(edit.write(), routes.journey_on(route, facts, call, _REPLACED))
+        return Way(changed, routes.journey_on(route, facts, call, _REPLACED))
 
     def _on(self, route: Route, model: str | None, call: Call, body: bytes, routes: Routes, gate: Gate) -> Way | Reply:
         """On a route that is for the call as it is written; `model` is for targets that name none."""
@@ -215,6 +221,7 @@ class Unified:
         return gate.lend(call)
 
 
+@lru_cache(_DIRECT_KEPT)
 def direct(provider: str, model: str) -> Route:
     """The way to one model where no route is for it: one try, as on the path of its provider."""
     target = RouteTarget(id=f"{provider}/{model}", provider=provider, model=model)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.parameter_edit import read_body
+from policies.parameter_edit import read_body, with_model
 
 
 def edited(text, **acts):
@@ -85,3 +85,36 @@ def test_without_an_edit_nothing_changes(value):
     text = json.dumps(value).encode()
 
     assert read_body(text).write() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (b'{ "a" : [1.0],\n"model" :\t"x\\"y", "b":"\xc3\xa9"}', b'{ "a" : [1.0],\n"model" :\t"m/2", "b":"\xc3\xa9"}'),
+        (b'{"a":{"model":"x"},"model":"x"}', b'{"a":{"model":"x"},"model":"m/2"}'),
+        (b'{"a":{"model":"x"},"mod\\u0065l":"x"}', b'{"a":{"model":"x"},"mod\\u0065l":"m/2"}'),
+        (b'{"model":"x","a":"\\"model\\":\\"x\\""}', b'{"model":"m/2","a":"\\"model\\":\\"x\\""}'),
+        (b'{"model":"x","model":"y"}', b'{"model":"m/2","model":"m/2"}'),
+        (b'{"a":"model","model":"x"}', b'{"a":"model","model":"m/2"}'),
+        (b'["model"]', None),
+        (b"{torn", None),
+    ],
+)
+def test_of_a_body_the_model_alone_is_replaced(text, left):
+    assert with_model(text, "m/2") == left
+
+
+@given(
+    others=st.dictionaries(st.text(max_size=5) | st.just("model "), st.recursive(
+        st.none() | st.text(max_size=8) | st.just("model"),
+        lambda inner: st.dictionaries(st.just("model") | st.text(max_size=3), inner, max_size=2),
+        max_leaves=4,
+    ), max_size=4),
+    model=st.text(max_size=8),
+    new=st.text(min_size=1, max_size=8),
+    ascii_only=st.booleans(),
+)  # fmt: skip
+def test_a_model_is_replaced_as_any_member_is(others, model, new, ascii_only):
+    text = json.dumps({**others, "model": model}, ensure_ascii=ascii_only).encode("utf-8", "replace")
+
+    assert with_model(text, new) == edited(text, replace={"model": json.dumps(new, ensure_ascii=False).encode()})

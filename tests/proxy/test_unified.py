@@ -166,6 +166,14 @@ async def test_a_body_that_names_no_model_is_refused(body, lines, status, code, 
     assert (call.outcome, first, second) == ("refused", [], [])
 
 
+@pytest.mark.parametrize("model", ["a/x\r\nSet-Cookie: y=1", "a/" + "x" * 300, "a/", "/one"])
+async def test_a_model_that_nobody_has_names_no_provider(model, tmp_path):
+    got, _, first, _ = await sent(post(CHAT, ask(model), APP_KEY), tmp_path)
+
+    assert (got.status, first) == (404, [])
+    assert b"set-cookie" not in got.fields
+
+
 async def test_the_key_of_an_app_goes_to_no_provider_that_the_model_names(tmp_path):
     got, call, first, second = await sent(post(CHAT, ask("a/one"), APP_KEY), tmp_path, keys=(None, "operator-key-b"))
 
