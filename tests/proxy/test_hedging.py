@@ -234,8 +234,7 @@ async def test_each_target_is_held_for_and_what_both_cost_is_settled(tmp_path):
     lost, won = call.attempts
     assert (lost.usage.output_tokens, won.usage.output_tokens) == (ASSUMED, 20)
     assert lost.held_cost == journal.opened[0].hold.cost
-    cost = 10 * 1000 + 20 * TOKEN_NANO  # of the winner
-    assert draw.set_aside == cost + lost.usage.input_tokens * 1000 + ASSUMED * TOKEN_NANO
+    assert draw.set_aside == draw.held  # what the loser cost nobody knows, and never takes for less than it may be
 
 
 async def test_no_more_tries_are_made_than_the_route_allows(tmp_path):
