@@ -66,8 +66,11 @@ class Health:
     """
 
     __slots__ = (
+        "_bucket_ends_ns",
         "_bucket_ns",
         "_buckets",
+        "_calls",
+        "_failures",
         "_good_probes",
         "_others",
         "_paused_until_ns",
@@ -84,6 +87,10 @@ class Health:
         self._worker = worker
         self._bucket_ns = max(1, rule.window_ms * NS_PER_MS // max(1, rule.buckets))
         self._buckets: deque[Bucket] = deque(maxlen=max(1, rule.buckets))
+        self._bucket_ends_ns = 0
+        """Of the newest bucket, which is counted beside those that are full."""
+        self._calls = 0
+        self._failures = 0
         self._others: dict[str, Snapshot] = {}
         self._paused_until_ns = 0
         self._probes: list[int] = []
@@ -126,6 +133,10 @@ class Health:
             probe: What `begin` gave.
             retry_after_ms: What the provider asked for, where it said `slowed`.
         """
+        if said == "good" and probe is None and self.standing.state == "closed":
+            self._row = 0
+            self._count(now_ns, failed=False)
+            return
         standing = self._now(now_ns)
         is_probe = probe is not None and probe in self._probes
         if is_probe and probe is not None:
@@ -162,7 +173,7 @@ class Health:
             version=self._version,
             standing=self._now(now_ns),
             paused_until_ns=self._paused_until_ns,
-            buckets=tuple(bucket for bucket in self._buckets if bucket.index >= first),
+            buckets=tuple(bucket for bucket in self._own() if bucket.index >= first),
         )
 
     def absorb(self, snapshot: Snapshot) -> None:
@@ -181,7 +192,7 @@ class Health:
         """Calls and failures in the window, of all workers."""
         first = self._first_index(now_ns)
         calls = failures = 0
-        for buckets in (self._buckets, *(other.buckets for other in self._others.values())):
+        for buckets in (self._own(), *(other.buckets for other in self._others.values())):
             for bucket in buckets:
                 if bucket.index >= first:
                     calls += bucket.calls
@@ -227,11 +238,23 @@ class Health:
         return calls >= max(1, rule.calls_least) and failures * ALL >= calls * rule.error_share
 
     def _count(self, now_ns: int, *, failed: bool) -> None:
-        index, last = now_ns // self._bucket_ns, self._buckets[-1] if self._buckets else None
-        if last is not None and index <= last.index:
-            self._buckets[-1] = Bucket(last.index, last.calls + 1, last.failures + failed)
-        else:
-            self._buckets.append(Bucket(index, 1, int(failed)))
+        if now_ns >= self._bucket_ends_ns:
+            if self._calls:
+                self._buckets.append(self._newest())
+            index = now_ns // self._bucket_ns
+            self._bucket_ends_ns = (index + 1) * self._bucket_ns
+            self._calls = self._failures = 0
+        self._calls += 1
+        if failed:
+            self._failures += 1
+
+    def _newest(self) -> Bucket:
+        """The bucket that is being filled."""
+        return Bucket(self._bucket_ends_ns // self._bucket_ns - 1, self._calls, self._failures)
+
+    def _own(self) -> tuple[Bucket, ...]:
+        """What was counted here, oldest first."""
+        return (*self._buckets, self._newest()) if self._calls else ()
 
     def _first_index(self, now_ns: int) -> int:
         """Of the oldest bucket in the window: none reaches back to before the last transition."""

@@ -190,7 +190,9 @@ class Exchange:
         self._unsent_bytes = float("inf")
         self._keep_client &= not self.awaits_app  # the rest of its body may never come, or be taken for a request
         self._relay = self._choose_relay(head)
-        pieces = [head.relayed if self._editor is None else _without_length(head.relayed), self._extra]
+        # Where chunks come beside a length, the framing room has taken that off.
+        framed_anew = self._editor is not None and head.framing == "length"
+        pieces = [_without_length(head.relayed) if framed_anew else head.relayed, self._extra]
         if self._relay == "own_chunks" or (self._relay == "as_is" and head.framing == "chunked"):
             pieces.append(b"Transfer-Encoding: chunked\r\n")
         if not self._keep_client and self._relay != "tunnel":

@@ -51,6 +51,7 @@ class HeldExchange(Exchange):
         "_captured",
         "_error_event",
         "_is_stream",
+        "_most_bytes",
         "_tail",
         "_timer",
         "captures_bytes",
@@ -70,6 +71,7 @@ class HeldExchange(Exchange):
         self._error_event = error_event
         self._is_stream = False
         self._tail = b"\n\n"
+        self._most_bytes = bounds.whole_bytes
         self._timer: asyncio.TimerHandle | None = None
         self._captured: list[bytes] = []
         self.captures_bytes = captures_bytes
@@ -95,7 +97,8 @@ class HeldExchange(Exchange):
 
     def let_go(self) -> None:
         """Send what was held back."""
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         going, self.on_going = self.on_going, None
         if going is not None:
             going()
@@ -107,9 +110,10 @@ class HeldExchange(Exchange):
     def on_head(self, head: ResponseHead, *, more: bool) -> None:
         """The head, held back."""
         self._is_stream = head.content_type == _EVENTS and head.framing != "none"
+        self._most_bytes = self._bounds.stream_bytes if self._is_stream else self._bounds.whole_bytes
         super().on_head(head, more=more)
-        if self._is_stream and self.holding:
-            self._timer = self._loop.call_later(self._bounds.stream_s, self._waited_long_enough)
+        if self._is_stream and not more:
+            self._wait_for_content()
 
     def on_data(self, raw: bytes, pieces: list[bytes] | None) -> None:
         """Part of the answer; with its first content a stream goes out."""
@@ -118,8 +122,11 @@ class HeldExchange(Exchange):
             for piece in pieces if pieces is not None else (raw,):
                 self._captured.append(piece[: self.captures_bytes])
                 self.captures_bytes -= len(self._captured[-1])
-        if self.holding and self._is_stream and self.observer is not None and self.observer.saw_content:
-            self.let_go()
+        if self._is_stream and self._held is not None:
+            if self.observer is not None and self.observer.saw_content:
+                self.let_go()
+            else:
+                self._wait_for_content()
 
     def on_end(self) -> None:
         """The answer is complete, or says so."""
@@ -132,6 +139,11 @@ class HeldExchange(Exchange):
             return
         super().on_end()
 
+    def _wait_for_content(self) -> None:
+        """Hold back what follows of a stream, but not for ever."""
+        if self._timer is None and self._held is not None and not self.ended:
+            self._timer = self._loop.call_later(self._bounds.stream_s, self._waited_long_enough)
+
     def _waited_long_enough(self) -> None:
         if not self.ended and self.holding:
             self.let_go()
@@ -141,7 +153,8 @@ class HeldExchange(Exchange):
         return facts is not None and facts.stream_end == "truncated"
 
     def _end(self, error: Exception | None) -> None:
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         if error is not None and self._is_stream and self.is_committed:
             facts = self.observer.finish(clean=False) if self.observer is not None else None
             if facts is None or facts.error is None:
@@ -158,7 +171,7 @@ class HeldExchange(Exchange):
 
     def _send_framed(self, data: bytes) -> None:
         if data:
-            self._tail = (self._tail + data)[-4:]
+            self._tail = (self._tail + data[-4:])[-4:]
         super()._send_framed(data)
 
     def _send(self, data: bytes) -> None:
@@ -170,7 +183,7 @@ class HeldExchange(Exchange):
             return
         held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes > (self._bounds.stream_bytes if self._is_stream else self._bounds.whole_bytes):
+        if self._held_bytes > self._most_bytes:
             self.let_go()
 
     def _stop_timer(self) -> None:

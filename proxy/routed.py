@@ -27,7 +27,7 @@ from proxy.hedging import Lane, Paces, Race
 from proxy.hop_holds import hold_again
 from proxy.replies import Reply, encode
 from proxy.request_head import RequestHead
-from proxy.routed_attempt import Ended, RoutedAttempt, Sender
+from proxy.routed_attempt import UNLIMITED, Ended, RoutedAttempt, Sender
 from proxy.routing import Journey, TargetState, head_lines
 from proxy.upstream.errors import UpstreamError
 from proxy.upstream.provider import Upstream
@@ -41,7 +41,6 @@ _NS_PER_MS = 1_000_000
 _OF_THE_KEY: frozenset[ErrorClass] = frozenset({"auth", "billing", "quota_exhausted", "rate_limit"})
 """What another key of the same provider may not meet."""
 _MOST_SHOWN_CHARS = 200
-_UNLIMITED = Limits(connect_ms=None, first_byte_ms=None, first_content_ms=None, idle_ms=None, attempt_ms=None)
 _GOOD = NextStep(where="nowhere", reason="good")
 _FINAL = (("x-should-retry", "false"),)
 
@@ -316,7 +315,7 @@ class _Walk:
             return limits(rule, self._elapsed_ms())
         if rule.first_content_ms is not None or rule.idle_ms is not None:
             return limits(rule, self._elapsed_ms())
-        return _UNLIMITED
+        return UNLIMITED
 
     def _elapsed_ms(self) -> int:
         return (time.monotonic_ns() - self._call.started_ns) // _NS_PER_MS

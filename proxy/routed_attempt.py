@@ -6,7 +6,7 @@ The walk over the targets is `proxy.routed`; an attempt knows nothing of those a
 import asyncio
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,6 +21,7 @@ from proxy.core.coding import can_code
 from proxy.core.facts import ResponseFacts
 from proxy.core.record import AttemptRecord
 from proxy.editing import Editor, UsageEditor
+from proxy.forward import Losses
 from proxy.held_exchange import Bounds, HeldExchange, Untouched
 from proxy.ids import new_span_id
 from proxy.measuring import observe
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from proxy.upstream.connection import Connection
 
+UNLIMITED = Limits(connect_ms=None, first_byte_ms=None, first_content_ms=None, idle_ms=None, attempt_ms=None)
+"""Of most routes: nothing is looked at where it is this one."""
 WHOLE_BYTES = 1024 * 1024
 """A whole answer that is larger goes out before its end is seen; nearly all are a hundredth of that."""
 _ROUTES_KEPT = 64
@@ -45,13 +48,6 @@ _EVENTS = "text/event-stream"
 _USAGE_REFUSALS = frozenset({400, 422})
 _USAGE_WORDS = ("stream_options", "include_usage")
 _RETRY_HEADERS = frozenset({"retry-after", "retry-after-ms"})
-
-
-class Losses(Protocol):
-    """Counts what was not recorded or not understood."""
-
-    def lose(self, reason: str) -> None:
-        """One more loss for this reason."""
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +69,11 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     losses: Losses
     classifier: Classifier
     max_captured_bytes: int
+
+    @property
+    def captures_bytes(self) -> int:
+        """How much of an answer rules want to look at."""
+        return self.max_captured_bytes if self.classifier.reads_bodies or self.classifier.reads_answer_text else 0
 
 
 class RoutedAttempt:
@@ -208,29 +209,30 @@ class RoutedAttempt:
             upgrades=False,
             holds=self._holds,
         )
-        route, classifier = self._route, self._sender.classifier
+        route = self._route
         bounds = _bounds(route.hold_head_bytes, route.hold_head_ms)
-        reads = classifier.reads_bodies or classifier.reads_answer_text or call.route.dialect is None
-        exchange.hold_within(bounds, self._error_event, captures_bytes=self._sender.max_captured_bytes if reads else 0)
+        exchange.hold_within(bounds, self._error_event, captures_bytes=self._sender.captures_bytes)
         self.exchange = call.exchange = exchange
         if self.on_exchange is not None:
             self.on_exchange(exchange)
-        limits = self._limits
-        first_byte_s = _least(settings.first_byte_timeout_s, limits.first_byte_ms)
-        idle_s = _least(settings.idle_timeout_s, limits.idle_ms)
-        if limits.first_byte_ms is not None:
-            self._limit(limits.first_byte_ms, exchange, "first_byte")
-        if limits.first_content_ms is not None:
-            self._limit(limits.first_content_ms, exchange, "first_content")
-        if limits.attempt_ms is not None:
-            self._limit(limits.attempt_ms, exchange, "attempt")
+        limits, first_byte_s, idle_s = self._limits, settings.first_byte_timeout_s, settings.idle_timeout_s
+        if limits is not UNLIMITED:
+            first_byte_s, idle_s = _least(first_byte_s, limits.first_byte_ms), _least(idle_s, limits.idle_ms)
+            in_all_ms = limits.attempt_ms  # `policies.retrying.limits` states none that is longer
+            self._limit(in_all_ms, exchange, "attempt")
+            if limits.first_byte_ms != in_all_ms:
+                self._limit(limits.first_byte_ms, exchange, "first_byte")
+            if limits.first_content_ms != in_all_ms:
+                self._limit(limits.first_content_ms, exchange, "first_content")
         exchange.start(connection, call.method, self._data, first_byte_s, idle_s)
         await exchange.done
         exchange.release(self._aim.upstream.pool.give_back)
         return exchange
 
-    def _limit(self, limit_ms: int, exchange: HeldExchange, what: str) -> None:
+    def _limit(self, limit_ms: int | None, exchange: HeldExchange, what: str) -> None:
         """End the exchange when one of the route's limits, counted from the attempt's start, has run out."""
+        if limit_ms is None:
+            return
         left_s = limit_ms / 1000 - (time.monotonic_ns() - self._started_ns) / 1e9
 
         def over() -> None:
