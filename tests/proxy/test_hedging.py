@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from exporters.recorder.interrupted import close_interrupted
 from policies.pace import LEAST
 from policies.routes_compiled import HedgeRule, RetryRule
-from tests.fakes.growing_calls import ASSUMED, HOLD, RATE, TOKEN_NANO, budget
+from tests.fakes.growing_calls import ASSUMED, HOLD, RATE, budget
 from tests.fakes.raw_answers import read_answer
 from tests.fakes.raw_requests import post
 from tests.fakes.raw_upstream import answers, raw_upstream
