@@ -32,19 +32,26 @@ _COLUMNS = (
     Column(name="paid_for_writes", type="money"),
     Column(name="net", type="money"),
 )
-_FOUND = (
-    "arrayFirst(line -> line.part = 'input', `price_lines`) AS fresh, "
-    "arrayFirst(line -> line.part = 'cached_input', `price_lines`) AS cached, "
-    "arrayFilter(line -> line.part IN ('cache_write', 'cache_write_1h'), `price_lines`) AS written, "
-    "(fresh.per > 0 AND cached.per = fresh.per AND cached.price_id = fresh.price_id) AS claimed, "
-    "if(`list_cost_currency` = '', toString(`currency`), toString(`list_cost_currency`)) AS in_currency, "
-    "if(`billing` = 'free', 'metered', toString(`billing`)) AS in_billing"
+_LINES = "`price_lines`"
+_KINDS = {"fresh": "input", "cached": "cached_input", "written": "cache_write", "written_1h": "cache_write_1h"}
+"""Line of the arithmetic -> the `part` that it is for."""
+_PLACES = ", ".join(f"indexOf({_LINES}.part, '{part}') AS at_{name}" for name, part in _KINDS.items())
+_RATES = ", ".join(
+    [
+        *(f"{_LINES}.rate[at_{name}] AS {name}_rate" for name in _KINDS),
+        # Of one price entry all lines are for as many tokens; what is of another one's is not compared.
+        *(f"(at_{name} > 0 AND {_LINES}.price_id[at_{name}] = {_LINES}.price_id[at_fresh]) AS {name}_like"
+          for name in ("cached", "written", "written_1h")),
+        f"{_LINES}.per[at_fresh] AS per",
+    ]
+)  # fmt: skip
+_KEYS = (
+    "by_model, in_currency, in_billing, per, fresh_rate, cached_rate, written_rate, written_1h_rate, "
+    "cached_like, written_like, written_1h_like"
 )
-_TIMES_RATE = "toDecimal256({line}.quantity, 12) * (toDecimal256({one}.rate, 18) - toDecimal256({other}.rate, 18))"
-_SAVED = _TIMES_RATE.format(line="cached", one="fresh", other="cached")
-_PAID = (
-    "arraySum(line -> if(line.per = fresh.per AND line.price_id = fresh.price_id, "
-    f"{_TIMES_RATE.format(line='line', one='line', other='fresh')}, toDecimal256(0, 30)), written)"
+_QUANTITIES = ", ".join(
+    f"sum(if({name}_like, {_LINES}.quantity[at_{name}], 0)) AS {name}_quantity"
+    for name in ("cached", "written", "written_1h")
 )
 _NOTE = (
     "Saved: cached tokens x (rate of fresh input - rate of cached input) of the same price entry; net: less what was "
@@ -52,25 +59,56 @@ _NOTE = (
 )
 
 
+class _Rated(msgspec.Struct, frozen=True):
+    """What a row of the answer has: rates for `per` tokens, and the tokens that were priced at them."""
+
+    fresh_rate: Decimal
+    cached_rate: Decimal
+    written_rate: Decimal
+    written_1h_rate: Decimal
+    cached_like: int
+    written_like: int
+    written_1h_like: int
+    per: int
+    cached_tokens: int | None
+    cached: Decimal
+    written: Decimal
+    written_1h: Decimal
+
+
 class _Saved(msgspec.Struct, kw_only=True):
-    """Sums of one row."""
+    """Sums of one row of the report."""
 
     cached: int = 0
     claimed: int = 0
     saved: Decimal = Decimal(0)
     paid: Decimal = Decimal(0)
 
+    def add(self, one: _Rated) -> None:
+        """Add what some attempts saved; without a rate of fresh input that is nothing."""
+        self.cached += one.cached_tokens or 0
+        if not one.per:
+            return
+        self.claimed += int(one.cached)
+        with localcontext(prec=EXACT_DIGITS):
+            self.saved += one.cached * (one.fresh_rate - one.cached_rate) / one.per
+            if one.written_like:
+                self.paid += one.written * (one.written_rate - one.fresh_rate) / one.per
+            if one.written_1h_like:
+                self.paid += one.written_1h * (one.written_1h_rate - one.fresh_rate) / one.per
+
 
 def query(question: Question) -> Query:
-    """Sums of quantity x difference of rates, by model and by what the rates are for."""
+    """Quantities by model and by the rates that they were priced at: there are few of those."""
     where = scope(question)
     sql = (
-        "SELECT toString(`model`) AS by_model, in_currency, in_billing, fresh.per AS per, "
-        "sum(`cached_input_tokens`) AS found_cached, sumIf(toUInt64(cached.quantity), claimed) AS found_claimed, "
-        f"sumIf({_SAVED}, claimed) AS found_saved, sumIf({_PAID}, fresh.per > 0) AS found_paid "
-        f"FROM (SELECT `model`, `cached_input_tokens`, {_FOUND} FROM attempts WHERE {where.sql} "
+        "SELECT toString(`model`) AS by_model, "
+        "toString(if(`list_cost_currency` = '', `currency`, `list_cost_currency`)) AS in_currency, "
+        "toString(if(`billing` = 'free', 'metered', `billing`)) AS in_billing, "
+        f"{_RATES}, sum(`cached_input_tokens`) AS found_cached, {_QUANTITIES} "
+        f"FROM (SELECT *, {_PLACES} FROM attempts WHERE {where.sql} "
         "AND (`cached_input_tokens` > 0 OR `cache_write_tokens` > 0 OR `cache_write_5m_tokens` > 0)) "
-        "GROUP BY by_model, in_currency, in_billing, per"
+        f"GROUP BY {_KEYS}"
     )
     return Query(sql, where.parameters)
 
@@ -79,16 +117,13 @@ def build(question: Question, rows: Sequence[Sequence[Any]]) -> Report:
     """The report from the rows of `query`: what saved most first, and the totals of each section."""
     groups: dict[tuple[str, str, str], _Saved] = {}
     sections: dict[tuple[str, str], _Saved] = {}
-    for model, currency, billing, per, cached, claimed, saved, paid in rows:
+    for model, currency, billing, *figures in rows:
+        one = _Rated(*figures)
         for found in (
             groups.setdefault((currency, billing, model), _Saved()),
             sections.setdefault((currency, billing), _Saved()),
         ):
-            found.cached += cached or 0
-            found.claimed += claimed
-            if per:
-                found.saved = _plus(found.saved, saved, per)
-                found.paid = _plus(found.paid, paid, per)
+            found.add(one)
     ordered = sorted(groups.items(), key=lambda item: (not item[0][0], *item[0][:2], -_net(item[1]), item[0][2]))
     return Report(
         name="savings",
@@ -102,11 +137,6 @@ def build(question: Question, rows: Sequence[Sequence[Any]]) -> Report:
         sections=SECTIONS,
         notes=(_NOTE,),
     )
-
-
-def _plus(sum_so_far: Decimal, amount: Decimal, per: int) -> Decimal:
-    with localcontext(prec=EXACT_DIGITS):
-        return sum_so_far + amount / per
 
 
 def _net(found: _Saved) -> Decimal:

@@ -11,6 +11,7 @@ from exporters.reports.dimensions import parse_by
 from exporters.reports.period import Period, elapsed_of, parse_month
 from exporters.reports.question import Question
 from exporters.reports.report import exact_sum
+from tests.fakes.finance import rated
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WHOLE = parse_month("2026-11", "UTC", NOW)
@@ -46,9 +47,7 @@ def answers(days, whole=WHOLE, elapsed=ELAPSED):
         days=by_day(days, month.history_of(whole, elapsed)),
         groups=compared(teams(spent, elapsed, estimated=Decimal("0.5")), teams(Decimal(100), before), 20),
         callers=teams(spent, elapsed, "team,project,user,key_id"),
-        savings=savings.build(
-            Question(period=elapsed), [("m", "USD", "metered", 1000, 5, 5, Decimal(2000), Decimal(0))]
-        ),
+        savings=savings.build(Question(period=elapsed), [rated(per=1000, cached=1000)]),
         budgets=budgets.build(elapsed, []),
     )
 
@@ -69,7 +68,7 @@ def test_a_month_has_its_total_with_parts_change_forecast_and_savings():
     )
     # Half of today and six days are to come.
     assert (total["forecast_low"], total["forecast"], total["forecast_high"]) == (305, 305, 305)
-    assert total["saved_by_caches"] == 2
+    assert total["saved_by_caches"] == Decimal("2.7")
     assert "by the end about 305.0000 (305.0000 to 305.0000)" in found.figures[0].lines
 
 
