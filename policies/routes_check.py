@@ -107,8 +107,8 @@ def _options(route: Route) -> Iterator[str]:
     if len(route.targets) == 1:
         if route.hedge is not None:
             yield "it has a single target, so that there is nothing to hedge with"
-        if route.continue_marked:
-            yield "it has a single target, so that nobody can go on with an answer"
+    if route.continue_marked:
+        yield "continue: marked is not there yet: a stream that breaks off ends with an error event; leave it out"
     if route.hedge is not None and not route.hold_head:
         yield "hold_head: off sends bytes at once, so that no second target could answer in place of the first (hedge)"
     if route.sticky:

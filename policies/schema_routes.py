@@ -128,7 +128,8 @@ class RouteOptions(PolicySection):
     hold_head: Annotated[Any, parsed(values.hold_head, bool | dict[Literal["time", "bytes"], Any])] = None
     """Hold a stream back until its first content, `{time: 30s, bytes: 64KiB}` at most; off sends bytes at once."""
     going_on: Annotated[Literal["marked", "never"] | None, Field(alias="continue")] = None
-    """marked: once content was sent, another target goes on with the answer, marked as such."""
+    """never: a stream that breaks off after its first content ends with an error event. marked, where another target
+    goes on with it, is not there yet, and refused."""
 
 
 class RouteSection(RouteOptions):

@@ -40,6 +40,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     whole: Expected | None
     """Of a whole answer; None where there is no such moment in one. Likewise streamed."""
     streamed: Expected | None
+    hedge_ms: int | None = None
+    """After so long without content the second target is asked, too; None lets the first one end."""
 
 
 def _head(streamed: bool, status: bytes = b"200 OK", *lines: bytes, content_type: bytes = b"") -> bytes:
@@ -119,6 +121,8 @@ _CUT = Expected("next", "stream_truncated", "held")
 _BROKEN = Expected("broken", "stream_truncated", "held")
 _BAD = Expected("next", "bad_upstream_body", "held")
 _STATED = Expected("next", "overloaded", "none")
+_OUTRUN = Expected("next", "unknown", "held")
+_HEDGE_MS = 5
 
 FAULTS = (
     Fault(name="refused", play=None, whole=_CONNECT, streamed=_CONNECT),
@@ -134,6 +138,9 @@ FAULTS = (
         whole=_TIMEOUT,
         streamed=Expected("broken", "timeout", "held"),
     ),
+    Fault(name="hedged: no head", play=_silent, whole=_OUTRUN, streamed=_OUTRUN, hedge_ms=_HEDGE_MS),
+    Fault(name="hedged: head alone", play=_then(_silent), whole=_OUTRUN, streamed=_OUTRUN, hedge_ms=_HEDGE_MS),
+    Fault(name="hedged: refused", play=None, whole=_CONNECT, streamed=_CONNECT, hedge_ms=_HEDGE_MS * 1000),
     Fault(name="malformed SSE line", play=_says(_malformed), whole=None, streamed=Expected("own", "ok", "known")),
     Fault(
         name="error in a 200 body",

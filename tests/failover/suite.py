@@ -8,7 +8,7 @@ import msgspec
 
 from policies.compiled import Budget, CompiledPolicies, ModelRate, Window
 from policies.ledger.sqlite_books import SqliteBooks
-from policies.routes_compiled import RetryRule, Route, RouteTarget, Routing
+from policies.routes_compiled import HedgeRule, RetryRule, Route, RouteTarget, Routing
 from proxy.core.price import Card, Price, Rates
 from tests.failover.faults import LIMIT_MS, Expected, Fault
 from tests.failover.speech import Speech
@@ -71,7 +71,7 @@ async def run_case(fault: Fault, speech: Speech, *, streamed: bool) -> Seen | No
             running_worker(
                 provider("a", one.url if fault.play is not None else _NOBODY, kind=speech.kind),
                 provider("b", two.url, kind=speech.kind, api_key="operators-own-key"),
-                policies=policies_of(speech.kind),
+                policies=policies_of(speech.kind, hedge_ms=fault.hedge_ms),
                 data_dir=data_dir,
             ) as worker,
         ):
@@ -108,7 +108,7 @@ async def run_case(fault: Fault, speech: Speech, *, streamed: bool) -> Seen | No
     return msgspec.structs.replace(seen, wrong=tuple(wrong))
 
 
-def policies_of(kind: str, *, names: str = "ab", limit: int = 1) -> CompiledPolicies:
+def policies_of(kind: str, *, names: str = "ab", limit: int = 1, hedge_ms: int | None = None) -> CompiledPolicies:
     """One route over these providers, in their order, and a budget of so many dollars."""
     price = Price(
         id="p",
@@ -135,6 +135,7 @@ def policies_of(kind: str, *, names: str = "ab", limit: int = 1) -> CompiledPoli
         name="r",
         targets=tuple(RouteTarget(id=f"{name}/m", provider=name, tier=tier) for tier, name in enumerate(names)),
         retry=RetryRule(tries_each=1, first_byte_ms=LIMIT_MS, idle_ms=LIMIT_MS),
+        hedge=HedgeRule(after_ms=hedge_ms) if hedge_ms is not None else None,
     )
     budget = Budget(name="b", policy="budget:b", unit="USD", limit=limit * _USD, window=Window(shape="total"))
     return CompiledPolicies(budgets=(budget,), rates=rates, routing=Routing(routes=(route,)), hash="failover")

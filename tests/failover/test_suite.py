@@ -6,7 +6,15 @@ from tests.failover.faults import FAULTS
 from tests.failover.speech import SPEECHES
 from tests.failover.suite import run_case
 
-CHOSEN = ("refused", "reset mid-stream", "error in a 200 body", "error as first event", "no end marker", "429")
+CHOSEN = (
+    "refused",
+    "reset mid-stream",
+    "error in a 200 body",
+    "error as first event",
+    "no end marker",
+    "429",
+    "hedged: head alone",
+)
 
 
 @pytest.mark.parametrize("speech", SPEECHES, ids=lambda speech: speech.name)

@@ -23,7 +23,7 @@ routes:
     timeouts: {first_byte: 200ms}
     breaker: {failures_in_row: 3, slow_start: 0}
     hedge: {after: 2s, p95: true}
-    continue: marked
+    continue: never
 outcomes:
   out-of-money:
     when: {status: 200, json: {base_resp.status_code: 1008}, headers: {X-A: {not: b}}, stream_end: [eof]}
@@ -51,7 +51,7 @@ def test_a_route_comes_out_as_it_is_written(file):
     ]
     assert route.targets[2] == RouteTarget(id="minimax#eu", provider="minimax", key="eu", tier=1)
     assert route.targets[3].strict
-    assert (route.sticky, route.continue_marked) == ("tag:job", True)
+    assert (route.sticky, route.continue_marked) == ("tag:job", False)
     assert (route.hold_head, route.hold_head_ms) == (True, 5_000)
     assert route.hedge == HedgeRule(after_ms=2_000, use_p95=True)
     assert (route.breaker.failures_in_row, route.breaker.slow_start_ms) == (3, 0)

@@ -62,7 +62,7 @@ TEAM = Condition(field="team", values=("a", "b"))
             route(target("minimax"), target("openai"), hedge=HedgeRule(after_ms=5), hold_head=False),
             "no second target could answer",
         ),
-        (route(target("minimax"), continue_marked=True), "nobody can go on"),
+        (route(target("minimax"), target("openai"), continue_marked=True), "not there yet"),
         (route(sticky="mood"), "no field 'mood'"),
         (
             route(conditions=(TEAM, Condition(field="team", values=("c",)))),
