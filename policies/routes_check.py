@@ -104,9 +104,8 @@ def _fit(route: Route, providers: Mapping[str, Known]) -> Iterator[str]:
 
 
 def _options(route: Route) -> Iterator[str]:
-    if len(route.targets) == 1:
-        if route.hedge is not None:
-            yield "it has a single target, so that there is nothing to hedge with"
+    if len(route.targets) == 1 and route.hedge is not None:
+        yield "it has a single target, so that there is nothing to hedge with"
     if route.continue_marked:
         yield "continue: marked is not there yet: a stream that breaks off ends with an error event; leave it out"
     if route.hedge is not None and not route.hold_head:
