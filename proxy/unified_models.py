@@ -5,7 +5,7 @@ far as there is a key of the operator's at their provider and the caller may use
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -27,6 +27,8 @@ _CHAT_PATH = "/v1/chat/completions"
 _DIALECTS = ("openai.chat", "openai.responses")
 _MOST_SHOWN_CHARS = 120
 _MOST_NAMED = 12
+_MOST_COMPARED = 64
+_MOST_REMEMBERED = 256
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +55,25 @@ class Models:
     def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
         self._upstreams = upstreams
         self._policies: CompiledPolicies = NO_POLICIES
+        self._remembered: dict[str, tuple[Model, ...]] = {}
+        self._hints: dict[tuple[str, str], str] = {}
 
     def install(self, policies: CompiledPolicies) -> None:
         """Take new policies."""
         self._policies = policies
+        self._remembered.clear()
+        self._hints.clear()
 
     def for_caller(self, call: Call) -> tuple[Model, ...]:
         """What the caller may ask for: aliases, names of routes, then `provider/model`, each once."""
+        listed = self._remembered.get(call.key)
+        if listed is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            listed = self._remembered[call.key] = self._list(call)
+        return listed
+
+    def _list(self, call: Call) -> tuple[Model, ...]:
         found: dict[str, Model] = {}
         for name, provider, model in self._names():
             if name.lower() not in found and self._may_use(call, provider, model):
@@ -70,9 +84,7 @@ class Models:
         """Why a model leads nowhere, and what there is."""
         shown = named[:_MOST_SHOWN_CHARS]
         names = [one.id for one in self.for_caller(call)] if gate.lends(call) else []
-        hint = _nearest(named, names)
-        if not hint and (provider := self._nearest_provider(named)):
-            hint = f"did you mean {provider}/{named.partition('/')[2][:_MOST_SHOWN_CHARS]}? "
+        hint = self._hint(shown, names, call.key)
         there = f"there are {', '.join(names[:_MOST_NAMED])}" if names else "nothing is listed for this caller"
         more = ", ..." if len(names) > _MOST_NAMED else ""
         return Reply(
@@ -150,6 +162,18 @@ class Models:
             "none yet: no provider has an api_key"
         ]
 
+    def _hint(self, named: str, names: Sequence[str], key: str) -> str:
+        """What was meant, as a question; looked for once, since an app that is set up wrongly asks again and again."""
+        hint = self._hints.get((key, named))
+        if hint is None:
+            near = _nearest(named, names)
+            if not near and (provider := self._nearest_provider(named)):
+                near = f"{provider}/{named.partition('/')[2]}"
+            if len(self._hints) >= _MOST_REMEMBERED:
+                self._hints.clear()
+            hint = self._hints[key, named] = f"did you mean {near}? " if near else ""
+        return hint
+
     def _nearest_provider(self, named: str) -> str:
         word, slash, _ = named.partition("/")
         near = get_close_matches(word.lower(), list(self._upstreams), n=1) if slash else []
@@ -180,8 +204,14 @@ def _written(rate: ModelRate) -> str:
     return ""
 
 
-def _nearest(named: str, names: Collection[str]) -> str:
-    by_low = {name.lower(): name for name in names}
-    by_low |= {name.lower().partition("/")[2]: name for name in names if "/" in name and name.lower() not in by_low}
-    near = get_close_matches(named.lower(), list(by_low), n=1)
-    return f"did you mean {by_low[near[0]]}? " if near else ""
+def _nearest(named: str, names: Sequence[str]) -> str:
+    """The name of the list that is meant; empty where none is near. A model without its provider is found at once."""
+    low = named.lower()
+    for name in names:
+        if name.lower().partition("/")[2] == low:
+            return name
+    # To compare all of a thousand takes 20 ms, in which nobody else is served; own names stand in front.
+    compared = names[:_MOST_COMPARED]
+    by_low = {form: name for name in reversed(compared) for form in (name.lower(), name.lower().partition("/")[2])}
+    near = get_close_matches(low, [form for form in by_low if form], n=1)
+    return by_low[near[0]] if near else ""

@@ -91,6 +91,13 @@ def test_an_openai_client_streams_from_the_fallback(chat, failure):
     assert chunks[-1].model.startswith("gpt-5-mini")
 
 
+def test_a_providers_own_path_falls_back_for_an_app_without_a_key_of_its_own(proxy):
+    with openai.OpenAI(base_url=f"{proxy}/minimax/v1", api_key="none", max_retries=0, default_headers=FAST) as client:
+        answer = client.chat.completions.create(model="chat-429", messages=HELLO)
+
+    assert answer.model.startswith("gpt-5-mini")
+
+
 async def test_an_asynchronous_openai_client_sees_the_same(proxy):
     async with openai.AsyncOpenAI(
         base_url=f"{proxy}/v1", api_key="none", max_retries=0, default_headers=FAST

@@ -1,6 +1,7 @@
 """What a caller may ask for by a model alone, over real sockets."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,8 +9,9 @@ from policies.compiled import CompiledPolicies, KeyRule, ModelRate
 from policies.conditions import Condition, Match
 from policies.keys import KeySecret, digest, new_key
 from policies.routes_compiled import Route, RouteTarget, Routing
+from proxy.unified_models import Models
 from tests.fakes.raw_answers import read_answer
-from tests.fakes.raw_requests import get
+from tests.fakes.raw_requests import get, post
 from tests.fakes.running_worker import running_worker
 from tests.fakes.settings import provider
 
@@ -50,7 +52,7 @@ def keyed(mode="both", **fields):
     return {"keys": {"app": KeyRule(name="app", **fields)}, "secrets": (secret,), "key_mode": mode}
 
 
-async def listed(tmp_path, *lines, path=b"/v1/models", method=b"GET", **rules):
+async def listed(tmp_path, *lines, path=b"/v1/models", method=b"GET", request=None, **rules):
     """One request for the list: the answer and its record."""
     homes = [provider(name, NOWHERE, api_key="operator-key") for name in "abc"]
     async with running_worker(
@@ -61,7 +63,7 @@ async def listed(tmp_path, *lines, path=b"/v1/models", method=b"GET", **rules):
         data_dir=tmp_path,
         key_pepper=PEPPER,
     ) as worker:
-        data = await worker.exchange(get(path, *lines, method=method))
+        data = await worker.exchange(request or get(path, *lines, method=method))
         (call,) = await worker.journal.calls(1)
     return read_answer(data), call
 
@@ -125,3 +127,21 @@ async def test_anthropics_own_list_stays_anthropics(tmp_path):
     got, call = await listed(tmp_path, path=b"/anthropic/v1/models")
 
     assert (got.status, call.provider) == (502, "anthropic")
+
+
+async def test_a_model_without_its_provider_is_told_with_it(tmp_path):
+    got, _ = await listed(tmp_path, request=post(b"/v1/chat/completions", b'{"model":"GPT-5-mini"}'))
+
+    assert (got.status, got.fields[b"x-taximeter-error"]) == (404, b"model_not_found")
+    assert "did you mean b/gpt-5-mini?" in json.loads(got.payload)["error"]["message"]
+
+
+def test_new_policies_change_what_is_listed():
+    home = SimpleNamespace(keys=SimpleNamespace(all=("k",)), kind=SimpleNamespace(kind="openai"))
+    models, call = Models({"a": home}), SimpleNamespace(key="")
+    seen = []
+    for alias in ("one", "two"):
+        models.install(CompiledPolicies(routing=Routing(aliases={alias: "a/m"})))
+        seen.append([one.id for one in models.for_caller(call)])
+
+    assert seen == [["one"], ["two"]]
