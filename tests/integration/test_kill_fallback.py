@@ -1,4 +1,4 @@
-"""Kill -9 of a worker in the middle of a fallback: no attempt is unbooked and no hold is open when it runs again."""
+"""Kill -9 of a worker with a call between its targets: no attempt is unbooked, no hold is open when it runs again."""
 
 import asyncio
 import json
@@ -51,13 +51,14 @@ async def rows(whole, sql):
         return [json.loads(line) for line in (await found.text()).splitlines() if found.status == 200]
 
 
-async def test_a_worker_that_dies_in_a_fallback_leaves_both_attempts_on_the_books_and_no_hold(tmp_path):
+async def killed(tmp_path, first, policies):
+    """The rows of a call whose worker dies when the second target has it, its draws, and the books."""
     (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "fallback.yaml").write_text(POLICIES)
+    (tmp_path / "policies" / "fallback.yaml").write_text(policies)
     key = tmp_path / "key"
     key.write_text("operators-own-key")
     key.chmod(0o600)
-    async with raw_upstream(failing) as one, raw_upstream(silent) as two:
+    async with raw_upstream(first) as one, raw_upstream(silent) as two:
         config = (
             f"workers: 1\n{CONFIG}providers:\n"
             f"  one: {{kind: openai, base_url: '{one.url}'}}\n"
@@ -77,12 +78,32 @@ async def test_a_worker_that_dies_in_a_fallback_leaves_both_attempts_on_the_book
             await until(lambda: any(level.spent for level in books.recorded()), limit_s=PATIENCE_S)
             await until(lambda: not list(journal.glob("[!.]*/*.jsonl")), limit_s=PATIENCE_S)
             found = await rows(whole, "SELECT attempt, provider, target, outcome, cost FROM attempts ORDER BY attempt")
+            (call,) = await rows(whole, "SELECT draws FROM calls")
             await until(lambda: not any(level.leased for level in books.recorded()), limit_s=PATIENCE_S)
             (level,) = books.recorded()
+
+    return found, call, level
+
+
+async def test_a_worker_that_dies_in_a_fallback_leaves_both_attempts_on_the_books_and_no_hold(tmp_path):
+    found, call, level = await killed(tmp_path, failing, POLICIES)
 
     assert [(row["provider"], row["target"], row["outcome"]) for row in found] == [
         ("one", "one", "error"),
         ("two", "two", "interrupted"),
     ]
-    assert found[1]["cost"]
-    assert level.spent / 1e9 == float(found[1]["cost"])
+    # The books have what was held, at the dearest rates that the provider may bill; the row has the list price.
+    assert list(call["draws"].values()) == [level.spent]
+    assert 0 < float(found[1]["cost"]) < level.spent / 1e9
+
+
+async def test_a_worker_that_dies_with_two_targets_under_way_leaves_both_on_the_books_and_no_hold(tmp_path):
+    hedged = POLICIES.replace("retry: {each: 1}", "retry: {each: 1}\n    hedge: {after: 10ms}")
+    found, call, level = await killed(tmp_path, silent, hedged)
+
+    assert [(row["provider"], row["target"], row["outcome"]) for row in found] == [
+        ("one", "one", "interrupted"),
+        ("two", "two", "interrupted"),
+    ]
+    assert list(call["draws"].values()) == [level.spent]
+    assert 0 < float(found[0]["cost"]) + float(found[1]["cost"]) < level.spent / 1e9
