@@ -115,6 +115,10 @@ class Health:
             return FULL if free else Look("probing", 0, now_ns)
         return Look("", share(standing, self._rule, now_ns))
 
+    def is_well(self, now_ns: int) -> bool:
+        """Whether nothing at all is known against the target; where it is not, `look` says what."""
+        return self.standing.state == "closed" and now_ns >= self._paused_until_ns
+
     def begin(self, now_ns: int) -> int | None:
         """An attempt begins: its probe number for `end`, or None where it is no probe."""
         if self._now(now_ns).state != "half_open":

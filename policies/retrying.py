@@ -144,6 +144,12 @@ def limits(rule: RetryRule, elapsed_ms: int) -> Limits:
     )
 
 
+def is_limited(rule: RetryRule) -> bool:
+    """Whether a rule has any limit for `limits`."""
+    stated = (rule.call_ms, rule.attempt_ms, rule.connect_ms, rule.first_byte_ms, rule.first_content_ms, rule.idle_ms)
+    return any(limit is not None for limit in stated)
+
+
 class RetryBudget:
     """The retries that a target may still get: a bucket that calls and time fill.
 

@@ -63,6 +63,9 @@ def aim_at(
         now_s: Of the clock that keys are put aside by.
     """
     upstream = upstreams.get(target.provider)
+    plain = not target.key and not target.translate and (target.model is None or target.model == call.model_requested)
+    if plain and upstream is call.upstream and not call.attempts:
+        return _as_asked(target, call, body)
     if upstream is None:
         return "unknown_provider"
     if target.translate and target.translate != call.dialect_name:
@@ -71,17 +74,6 @@ def aim_at(
     if isinstance(key, str):
         return key
     is_home = upstream is call.upstream
-    if is_home and target.model in {None, call.model_requested}:
-        return Aim(
-            target=target,
-            upstream=upstream,
-            key=key,
-            raw_path=call.place.raw_path,
-            path=call.path,
-            query=call.place.query if key is None else call.place.bare_query,
-            body=body,
-            model=call.model_requested,
-        )
     path = _path(target, upstream, call, is_home=is_home)
     if path is None:
         return "no_such_path"
@@ -116,6 +108,21 @@ def aim_at(
         body=filtered.body,
         model=target.model or call.model_requested,
         changes=changes,
+    )
+
+
+def _as_asked(target: RouteTarget, call: Call, body: bytes) -> Aim:
+    """What the app itself asks for; nothing is changed."""
+    place, key = call.place, call.provider_key
+    return Aim(
+        target=target,
+        upstream=call.upstream,
+        key=key,
+        raw_path=place.raw_path,
+        path=call.path,
+        query=place.query if key is None else place.bare_query,
+        body=body,
+        model=call.model_requested,
     )
 
 

@@ -83,7 +83,7 @@ class HeldExchange(Exchange):
     @property
     def is_committed(self) -> bool:
         """Whether the app has got any of the answer."""
-        return self.head is not None and not self.holding
+        return self.head is not None and self._held is None
 
     @property
     def captured(self) -> bytes:

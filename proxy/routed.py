@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from policies.breaker import bearing
 from policies.outcome_facts import Outcome
 from policies.outcomes import Classifier
-from policies.retrying import Limits, NextStep, Progress, limits, next_step, retry_after_ms
+from policies.retrying import Limits, NextStep, Progress, is_limited, limits, next_step, retry_after_ms
 from policies.routes_compiled import HedgeRule, RouteTarget
 from proxy.aiming import Aim, aim_at
 from proxy.call import Call
@@ -41,7 +41,6 @@ _NS_PER_MS = 1_000_000
 _OF_THE_KEY: frozenset[ErrorClass] = frozenset({"auth", "billing", "quota_exhausted", "rate_limit"})
 """What another key of the same provider may not meet."""
 _MOST_SHOWN_CHARS = 200
-_GOOD = NextStep(where="nowhere", reason="good")
 _FINAL = (("x-should-retry", "false"),)
 
 
@@ -88,8 +87,13 @@ class RoutedForwarder:
     def sender_by(self, classifier: Classifier) -> Sender:
         """What attempts share that are judged by these rules; new ones come with new policies alone."""
         if self._sender is None or self._sender.classifier is not classifier:
+            reads = classifier.reads_bodies or classifier.reads_answer_text
             self._sender = Sender(
-                loop=self.loop, losses=self.journal, classifier=classifier, max_captured_bytes=self.max_captured_bytes
+                loop=self.loop,
+                losses=self.journal,
+                classifier=classifier,
+                max_captured_bytes=self.max_captured_bytes,
+                captures_bytes=self.max_captured_bytes if reads else 0,
             )
         return self._sender
 
@@ -120,7 +124,6 @@ class _Walk:
         self._head = head
         self._body = body
         self._journey = journey
-        self._lent = house.gate.lends(call)
         self._left = list(journey.plan.targets)
         self._tries = 0
         self._tries_here = 0
@@ -140,11 +143,11 @@ class _Walk:
                 ended = await self._try(aim)
             else:
                 aim, ended = await self._race(aim, self._journey.route.hedge)
-            if ended is None:
+            if ended is None or ended.outcome.outcome == "ok":
                 break
             step = self._step(aim, ended)
             if step.where == "nowhere":
-                if step.reason not in {"good", "not_allowed"}:
+                if step.reason != "not_allowed":
                     self._say(f"stop={step.reason}")
                 break
             if step.where == "next":
@@ -161,8 +164,8 @@ class _Walk:
         self._tries_here = 0
 
     def _aim(self, target: RouteTarget) -> Aim | str:
-        now_s = self._sender.loop.time()
-        aim = aim_at(target, self._call, self._body, self._owner.upstreams, lent=self._lent, now_s=now_s)
+        now_s, lent = self._sender.loop.time(), self._house.gate.lends(self._call)
+        aim = aim_at(target, self._call, self._body, self._owner.upstreams, lent=lent, now_s=now_s)
         before = self._journey.changes
         if not before or isinstance(aim, str):
             return aim
@@ -222,7 +225,7 @@ class _Walk:
                 self._head,
                 aim,
                 self._journey.route,
-                self._limits(),
+                self._limits() if self._journey.is_limited else UNLIMITED,
                 head_lines=self._head_lines(aim, state),
                 asks_usage=asks_usage,
             )
@@ -239,13 +242,13 @@ class _Walk:
             ended = await (attempt.run() if lane is None else lane.run(attempt))
             call.attempts.append(ended.record)
             self._last = attempt, ended
-            now_ns = routes.clock()
-            wait_ms = retry_after_ms(ended.headers, now_ns) if ended.headers else None
             if lane is not None and lane.lost:
-                state.health.end("none", now_ns, probe=probe)  # it says nothing of the target
+                state.health.end("none", routes.clock(), probe=probe)  # it says nothing of the target
                 break
-            state.health.end(bearing(ended.outcome), now_ns, probe=probe, retry_after_ms=wait_ms)
-            self._learn_of_key(aim, ended, wait_ms)
+            if ended.outcome.outcome == "ok":
+                state.health.end("good", routes.clock(), probe=probe)
+                break
+            self._learn(aim, ended, state, probe)
             if not attempt.refused_usage:
                 break
             aim.upstream.learn_refusal(aim.path, aim.model)
@@ -267,16 +270,17 @@ class _Walk:
         written = journal.open_call(call.opened())
         return "" if written or not journal.refusing else "journal_full"
 
-    def _learn_of_key(self, aim: Aim, ended: Ended, wait_ms: int | None) -> None:
-        if aim.key is None or ended.outcome.outcome == "ok":
-            return
-        wait_s = None if wait_ms is None else wait_ms / 1000
-        aim.upstream.keys.learn(aim.key, ended.outcome.outcome, self._sender.loop.time(), wait_s)
+    def _learn(self, aim: Aim, ended: Ended, state: TargetState, probe: int | None) -> None:
+        """Let an attempt that was not good count for its target and its key."""
+        now_ns, outcome = self._routes.clock(), ended.outcome
+        wait_ms = retry_after_ms(ended.headers, now_ns) if ended.headers else None
+        state.health.end(bearing(outcome), now_ns, probe=probe, retry_after_ms=wait_ms)
+        if aim.key is not None and outcome.outcome != "ok":
+            wait_s = None if wait_ms is None else wait_ms / 1000
+            aim.upstream.keys.learn(aim.key, outcome.outcome, self._sender.loop.time(), wait_s)
 
     def _step(self, aim: Aim, ended: Ended) -> NextStep:
         route, routes = self._journey.route, self._routes
-        if ended.outcome.outcome == "ok":
-            return _GOOD
         if ended.committed or self._call.client_gone:
             return NextStep(where="nowhere", reason="not_allowed")
         if self._has_other_key(aim, ended.outcome) and self._tries < route.retry.tries_most:
@@ -310,12 +314,7 @@ class _Walk:
     def _limits(self) -> Limits:
         """Of the attempt that begins."""
         rule = self._journey.route.retry
-        in_all = rule.call_ms is not None or rule.attempt_ms is not None
-        if in_all or rule.connect_ms is not None or rule.first_byte_ms is not None:
-            return limits(rule, self._elapsed_ms())
-        if rule.first_content_ms is not None or rule.idle_ms is not None:
-            return limits(rule, self._elapsed_ms())
-        return UNLIMITED
+        return limits(rule, self._elapsed_ms()) if is_limited(rule) else UNLIMITED
 
     def _elapsed_ms(self) -> int:
         return (time.monotonic_ns() - self._call.started_ns) // _NS_PER_MS
@@ -335,8 +334,8 @@ class _Walk:
         exchange = attempt.exchange
         attempt.exchange = call.exchange = None  # likewise as in `proxy.forward`: it calls back into the attempt
         if exchange is not None and exchange.head is not None:
-            whole = exchange.complete and not (exchange.holding and ended.outcome.word == "broken")
-            if exchange.is_committed or whole:
+            whole = exchange.complete and not (ended.outcome.word == "broken" and exchange.holding)
+            if whole or exchange.is_committed:
                 call.status = exchange.head.status
                 exchange.let_go()
                 if ended.error is not None or exchange.cut_short:

@@ -5,6 +5,7 @@ The walk over the targets is `proxy.routed`; an attempt knows nothing of those a
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,6 @@ from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import ResponseHead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proxy.upstream.connection import Connection
 
 UNLIMITED = Limits(connect_ms=None, first_byte_ms=None, first_content_ms=None, idle_ms=None, attempt_ms=None)
@@ -69,15 +68,22 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     losses: Losses
     classifier: Classifier
     max_captured_bytes: int
-
-    @property
-    def captures_bytes(self) -> int:
-        """How much of an answer rules want to look at."""
-        return self.max_captured_bytes if self.classifier.reads_bodies or self.classifier.reads_answer_text else 0
+    captures_bytes: int
+    """How much of an answer rules want to look at."""
 
 
 class RoutedAttempt:
     """One try at one target."""
+
+    number = 1
+    """Counts from 1 within the call."""
+    exchange: HeldExchange | None = None
+    on_exchange: Callable[[HeldExchange], None] | None = None
+    """Told of each of its exchanges before that begins."""
+    _begun: AttemptRecord | None = None
+    _connect_ns: int | None = None
+    _error: UpstreamError | None = None
+    _timers: tuple[asyncio.TimerHandle, ...] = ()
 
     def __init__(
         self,
@@ -91,8 +97,6 @@ class RoutedAttempt:
         head_lines: bytes,
         asks_usage: bool = True,
     ) -> None:
-        self.number = 1
-        """Counts from 1 within the call."""
         self._sender = sender
         self._call = call
         self._aim = aim
@@ -101,14 +105,7 @@ class RoutedAttempt:
         self._head_lines = head_lines
         self._started_at_ns = time.time_ns()
         self._started_ns = time.monotonic_ns()
-        self._connect_ns: int | None = None
-        self._error: UpstreamError | None = None
-        self._timers: list[asyncio.TimerHandle] = []
         self.span_id = new_span_id()
-        self.exchange: HeldExchange | None = None
-        self.on_exchange: Callable[[HeldExchange], None] | None = None
-        """Told of each of its exchanges before that begins."""
-        self._begun: AttemptRecord | None = None
         self.changes = [*(call.permit.changes if call.permit is not None else ()), *aim.changes]
         if aim.upstream.keys.several and aim.key is not None:
             self.changes.append(f"provider_key={aim.key.name}")
@@ -245,7 +242,7 @@ class RoutedAttempt:
             message = f"the {words} limit of {limit_ms} ms ran out"
             exchange.abandon(UpstreamError(message, phase=phase, timed_out=True))  # type: ignore[arg-type]
 
-        self._timers.append(self._sender.loop.call_later(max(0.0, left_s), over))
+        self._timers += (self._sender.loop.call_later(max(0.0, left_s), over),)
 
     def _was_stale(self, exchange: HeldExchange, connection: "Connection") -> bool:
         """Whether a kept connection had been closed before the request came: then it was never worked on."""

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from policies.aliases import split_model
 from policies.compiled import KeyRule
 from policies.facts import CallFacts
-from policies.health import FULL, Health, Look
+from policies.health import Health, Look
 from policies.outcomes import Classifier
 from policies.permitted import Barred, permitted
 from policies.plan import Plan, Router, in_hours, plan_for
-from policies.retrying import RetryBudget
+from policies.retrying import RetryBudget, is_limited
 from policies.routes_compiled import NO_ROUTING, BreakerRule, RetryRule, Route, RouteTarget, Routing
 from proxy.call import Call
 from proxy.upstream.provider import Upstream
@@ -51,6 +51,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     """What was changed in the request before it had a route, by name."""
     barred: tuple[Barred, ...] = ()
     """Targets of the route that the caller's key may not use; the plan is without them."""
+    is_limited: bool = True
+    """Whether attempts may have limits of the route's own."""
 
     @property
     def places(self) -> tuple[tuple[str, str | None], ...]:
@@ -135,7 +137,8 @@ class Routes:
         self._straight = {id(route): self._straight_on(route) for route in routing.routes if _is_ladder(route)}
 
     def _straight_on(self, route: Route) -> _Straight:
-        journey = Journey(routes=self, route=route, plan=Plan(route=route.name, targets=route.targets))
+        plan = Plan(route=route.name, targets=route.targets)
+        journey = Journey(routes=self, route=route, plan=plan, is_limited=is_limited(route.retry))
         return _Straight(journey, tuple(self.targets[target.id].health for target in route.targets))
 
     def journey(self, call: Call) -> Journey | None:
@@ -162,7 +165,7 @@ class Routes:
         straight = self._straight.get(id(route))
         if straight is not None and call.key not in self.keys:
             for health in straight.healths:
-                if health.look(now_ns) is not FULL:
+                if not health.is_well(now_ns):
                     break
             else:
                 return straight.journey
