@@ -130,10 +130,10 @@ async def test_anthropics_own_list_stays_anthropics(tmp_path):
 
 
 async def test_a_model_without_its_provider_is_told_with_it(tmp_path):
-    got, _ = await listed(tmp_path, request=post(b"/v1/chat/completions", b'{"model":"GPT-5-mini"}'))
+    got, _ = await listed(tmp_path, request=post(b"/v1/chat/completions", b'{"model":"Minimax-M2"}'))
 
     assert (got.status, got.fields[b"x-taximeter-error"]) == (404, b"model_not_found")
-    assert "did you mean b/gpt-5-mini?" in json.loads(got.payload)["error"]["message"]
+    assert "did you mean a/MiniMax-M2?" in json.loads(got.payload)["error"]["message"]
 
 
 def test_new_policies_change_what_is_listed():
