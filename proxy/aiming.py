@@ -63,9 +63,6 @@ def aim_at(
         now_s: Of the clock that keys are put aside by.
     """
     upstream = upstreams.get(target.provider)
-    plain = not target.key and not target.translate and (target.model is None or target.model == call.model_requested)
-    if plain and upstream is call.upstream and not call.attempts:
-        return _as_asked(target, call, body)
     if upstream is None:
         return "unknown_provider"
     if target.translate and target.translate != call.dialect_name:
@@ -111,8 +108,12 @@ def aim_at(
     )
 
 
-def _as_asked(target: RouteTarget, call: Call, body: bytes) -> Aim:
-    """What the app itself asks for; nothing is changed."""
+def as_asked(target: RouteTarget, call: Call, body: bytes) -> Aim | None:
+    """The first try at what the app itself asks for, of which nothing changes; None for any other (`aim_at`)."""
+    if target.provider != call.upstream.settings.name or target.key or target.translate or call.attempts:
+        return None
+    if target.model is not None and target.model != call.model_requested:
+        return None
     place, key = call.place, call.provider_key
     return Aim(
         target=target,

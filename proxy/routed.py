@@ -19,7 +19,7 @@ from policies.outcome_facts import Outcome
 from policies.outcomes import Classifier
 from policies.retrying import Limits, NextStep, Progress, is_limited, limits, next_step, retry_after_ms
 from policies.routes_compiled import HedgeRule, RouteTarget
-from proxy.aiming import Aim, aim_at
+from proxy.aiming import Aim, aim_at, as_asked
 from proxy.call import Call
 from proxy.core.errors import ErrorClass
 from proxy.core.record import AttemptRecord, OpenRecord
@@ -164,9 +164,11 @@ class _Walk:
         self._tries_here = 0
 
     def _aim(self, target: RouteTarget) -> Aim | str:
-        now_s, lent = self._sender.loop.time(), self._house.gate.lends(self._call)
-        aim = aim_at(target, self._call, self._body, self._owner.upstreams, lent=lent, now_s=now_s)
-        before = self._journey.changes
+        call, body, before = self._call, self._body, self._journey.changes
+        aim: Aim | str | None = as_asked(target, call, body)
+        if aim is None:
+            now_s, lent = self._sender.loop.time(), self._house.gate.lends(call)
+            aim = aim_at(target, call, body, self._owner.upstreams, lent=lent, now_s=now_s)
         if not before or isinstance(aim, str):
             return aim
         return replace(aim, changes=tuple(dict.fromkeys((*before, *aim.changes))))

@@ -106,7 +106,7 @@ class RoutedAttempt:
         self._started_at_ns = time.time_ns()
         self._started_ns = time.monotonic_ns()
         self.span_id = new_span_id()
-        self.changes = [*(call.permit.changes if call.permit is not None else ()), *aim.changes]
+        self.changes = list(aim.changes) if call.permit is None else [*call.permit.changes, *aim.changes]
         if aim.upstream.keys.several and aim.key is not None:
             self.changes.append(f"provider_key={aim.key.name}")
         asked = body_with_usage(call, aim) if asks_usage else None
@@ -136,7 +136,7 @@ class RoutedAttempt:
             started_at_ns=self._started_at_ns,
             dialect=self._call.dialect_name,
             model=aim.model,
-            billing=self._billing,
+            billing=self._call.billing if aim.key is None else aim.key.billing,
             changes=tuple(self.changes),
             target=aim.target.id,
         )
@@ -176,10 +176,6 @@ class RoutedAttempt:
         if exchange is None or not exchange.complete:
             self._error = error
         return self._end()
-
-    @property
-    def _billing(self) -> str:
-        return self._aim.key.billing if self._aim.key is not None else self._call.billing
 
     async def _connect(self) -> "Connection":
         began_ns = time.monotonic_ns()
@@ -294,11 +290,10 @@ class RoutedAttempt:
         call, exchange = self._call, self.exchange
         facts = self._facts(exchange)
         committed = exchange is not None and exchange.is_committed
-        asked = self._sender.classifier.headers
         head = exchange.head if exchange is not None else None
         headers: dict[str, str] = {}
-        if head is not None and (asked or head.status >= 300):
-            headers = header_values(head.raw, asked | _RETRY_HEADERS)
+        if head is not None and (head.status >= 300 or self._sender.classifier.headers):
+            headers = header_values(head.raw, self._sender.classifier.headers | _RETRY_HEADERS)
         outcome = self._outcome(exchange, facts, headers, committed=committed)
         row = attempt_record(
             call,
