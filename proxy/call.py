@@ -129,7 +129,7 @@ class Call:
         """Whether a stream was asked for, in the body or by the path."""
         self.learn(_NO_FACTS)
         self.exchange: Exchange | None = None
-        self.beside: list[Exchange] = []
+        self.beside: tuple[Exchange, ...] = ()
         """Exchanges that run against it (`proxy.hedging`), those that are over among them."""
         self.waits: asyncio.Future[None] | None = None
         """Set while it waits for its turn (`proxy.queueing`): to be told that the app left."""

@@ -173,7 +173,7 @@ class Race:
             while running := [lane for lane in self.lanes if lane.runs]:
                 await self._wait(running)
         finally:
-            self.call.beside.clear()
+            self.call.beside = ()
             self.call.running_beside = ()
             for lane in self.lanes:
                 if lane.runs and lane.task is not None:
@@ -191,14 +191,14 @@ class Race:
         for other in self.lanes:
             if other is not lane:
                 other.lose()
-        self.call.beside.clear()
+        self.call.beside = ()
         if lane.attempt is not None and lane.attempt.exchange is not None:
             self.call.exchange = lane.attempt.exchange
 
     def watch(self, exchange: HeldExchange) -> None:
         """An exchange begins; those under way stay known to the call, so that limits and the app's end reach them."""
         exchanges = [lane.attempt.exchange for lane in self.lanes if lane.attempt is not None]
-        self.call.beside = [one for one in exchanges if one is not None and one is not exchange and not one.ended]
+        self.call.beside = tuple(one for one in exchanges if one is not None and one is not exchange and not one.ended)
 
     def show_running(self, entering: Lane | None) -> None:
         """Put on the call what runs, for its line in the journal."""
