@@ -146,6 +146,8 @@ def _on_the_way(seen: Seen, kind: str, judge_error: Judge) -> Verdict | None:
     error_class: ErrorClass = "timeout" if late else _PHASE_CLASSES[trouble.phase]
     rule = "way:stalled" if late and trouble.phase == "idle" else f"way:{trouble.phase}"
     word: Word = "interrupted" if trouble.phase in _OURS else "broken" if seen.status else "error"
+    if trouble.phase == "hedge":
+        word = "cancelled"  # it would have gone on well enough: that it was broken off is held against nobody
     return Verdict(rule, word, _judged(seen, error_class, trouble.message))
 
 

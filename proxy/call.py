@@ -33,7 +33,7 @@ _LONGEST_TEXT_CHARS = 512
 _SHORTEST_KEY_CHARS = 8
 """A shorter one is no secret, but a word (`none`, `EMPTY`) that may stand in any message."""
 _END_MARKERS = frozenset({"done_marker", "message_stop"})
-_ENDED_BY_US = frozenset({"shutdown", "budget", "hedge"})
+_ENDED_BY_US = frozenset({"shutdown", "budget"})
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True):

@@ -142,7 +142,7 @@ class Lane:
                 origin=_ORIGIN,
             )
             record = replace(record, usage=usage)
-        return replace(ended, record=record)
+        return replace(ended, record=replace(record, in_doubt=True))
 
 
 class Race:

@@ -44,6 +44,8 @@ TTFT_BOUNDS_NS = tuple(ms * _MS for ms in (50, 100, 200, 350, 500, 750, 1000, 15
 CONNECT_BOUNDS_NS = tuple(ms * _MS for ms in (1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000))
 OVERHEAD_BOUNDS_NS = tuple(us * 1000 for us in (50, 100, 200, 350, 500, 1000, 2000, 5000, 10000, 50000, 250000))
 
+_LOST_A_RACE = "way:hedge"
+"""Outcome rule of a try that another target was faster than (`policies.outcomes`): nobody fell back from it."""
 _NO_ANSWER = "none"
 _CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
 _CLIENT_FAULTS = frozenset({"client", "account"})
@@ -136,7 +138,7 @@ class CallMetrics:
             self._team_calls.add((team, outcome))
         last = call.attempts[-1] if call.attempts else None
         for before, after in pairwise(call.attempts):
-            if after.target != before.target:
+            if after.target != before.target and before.rule != _LOST_A_RACE:
                 why = before.error.error_class if before.error is not None else NONE
                 self._fallbacks.add((plain(before.provider), plain(why)))
         for attempt, price in zip(call.attempts, priced.prices, strict=True):

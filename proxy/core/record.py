@@ -88,8 +88,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     target: str = ""
     """Id of the route's target; likewise."""
     in_doubt: bool = False
-    """Whether the provider had the request and broke off before an answer began: whether it had worked by then, and
-    bills for it, nobody knows."""
+    """Whether the provider had the request, and the connection ended before its answer did: broken off by the provider
+    before it began, or by us because another target was faster. What it bills for it, nobody knows."""
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

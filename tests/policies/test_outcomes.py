@@ -124,6 +124,7 @@ def test_an_error_in_a_stream_can_be_tried_again_until_content_was_sent():
         ("answer", False, 200, "stream_truncated", "way:answer", "broken"),
         ("answer", True, 200, "timeout", "way:answer", "broken"),
         ("shutdown", False, 200, "unknown", "way:shutdown", "interrupted"),
+        ("hedge", False, 200, "unknown", "way:hedge", "cancelled"),
         ("budget", False, 200, "unknown", "way:budget", "interrupted"),
     ],
 )
@@ -279,7 +280,7 @@ def test_rules_survive_the_way_to_a_worker():
     assert msgspec.json.decode(msgspec.json.encode(routing), type=Routing) == routing
 
 
-PHASES = ("connect", "request", "first_byte", "head", "idle", "answer", "shutdown")
+PHASES = ("connect", "request", "first_byte", "head", "idle", "answer", "shutdown", "hedge")
 
 
 @given(

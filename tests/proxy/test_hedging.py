@@ -98,7 +98,7 @@ async def test_a_second_target_answers_for_a_slow_one(tmp_path, ask, start, good
     assert "route:r:hedge=b/other" in call.reasons
     await signals.closed.wait()
     lost, won = call.attempts
-    assert (lost.attempt, lost.target, lost.outcome, lost.rule) == (1, "a/*", "interrupted", "way:hedge")
+    assert (lost.attempt, lost.target, lost.outcome, lost.rule) == (1, "a/*", "cancelled", "way:hedge")
     assert (won.attempt, won.target, won.outcome, won.usage.output_tokens) == (2, "b/other", "ok", 20)
     assert (call.outcome, call.status) == ("ok", 200)
 
@@ -107,6 +107,7 @@ async def test_what_the_loser_cost_is_estimated_where_its_answer_had_not_told(tm
     _, call, *_ = await exchanged(tmp_path, silent(Signals()), answers(GOOD))
 
     usage = call.attempts[0].usage
+    assert call.attempts[0].in_doubt
     assert (usage.input_tokens, usage.source, usage.origin) == (-(-len(ASK) // 4), "estimated", "hedge")
 
 
@@ -122,7 +123,7 @@ async def test_a_first_target_that_is_fast_again_wins_and_the_second_is_broken_o
     await signals.closed.wait()
     lost, won = call.attempts
     assert [(one.attempt, one.target, one.outcome) for one in (lost, won)] == [
-        (2, "b/other", "interrupted"),
+        (2, "b/other", "cancelled"),
         (1, "a/*", "ok"),
     ]
 

@@ -180,3 +180,10 @@ def test_a_try_at_another_target_is_a_fallback_and_one_at_the_same_is_not():
     found = counted(call(1, *tries))
     assert found["fallbacks_total", "openai", "overloaded"] == 1
     assert found["retries_total", "openai"] == 2
+
+
+def test_a_target_that_lost_a_race_is_none_that_was_fallen_back_from():
+    lost = attempt(1, target="a/m", outcome="cancelled", error=error("unknown", 0), rule="way:hedge")
+    found = counted(call(1, lost, attempt(2, target="b/m")))
+    assert ("fallbacks_total", "openai", "unknown") not in found
+    assert found["attempts_total", "openai", "cancelled"] == 1
