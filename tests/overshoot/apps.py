@@ -17,6 +17,8 @@ from typing import Any
 GENERATION_S = 2.0
 """After so long the apps call in the name of others, who have spent nothing yet."""
 PATIENCE_S = 20.0
+OWN_KEY = "sk-of-an-app-0123456789"
+"""What callers have who have no virtual key: it goes to the provider as it is, and to no other."""
 
 
 class Apps:
@@ -61,13 +63,13 @@ class Apps:
             while keeps and not self.stopping.is_set():
                 leaves_after = self.dice.randint(0, 6) if self.dice.random() < 0.1 else -1
                 self.counts["sent"] += 1
-                writer.write(self.request())
+                writer.write(self.request(virtual_key(state) if self.dice.random() < 0.7 else OWN_KEY))
                 async with asyncio.timeout(PATIENCE_S):
                     keeps = await self.answer(reader, leaves_after)
         finally:
             writer.transport.abort()
 
-    def request(self) -> bytes:
+    def request(self, key: str) -> bytes:
         """A call of a random size, in a random name."""
         dice, order = self.dice, self.order
         self.number += 1
@@ -78,11 +80,11 @@ class Apps:
         project = f"{team}p{dice.randrange(2)}"
         user = f"{project}u{dice.randrange(2)}"
         if dice.random() < 0.1:
-            return picture_bytes(number, (org, team, project, user), dice.randint(1, 3))
-        provider, model = dice.choice((("n1", "over-a"), ("n2", "over-b"), ("n1", "both"), ("n1", "both")))
+            return picture_bytes(number, key, (org, team, project, user), dice.randint(1, 3))
+        provider, model = dice.choice((("n1", "over-a"), ("n2", "over-b"), ("n1", "both"), ("n1", "race")))
         max_tokens = int(10 ** (1 + 2.5 * dice.random()))
         return request_bytes(
-            number, (org, team, project, user), provider, model, max_tokens, streamed=dice.random() < 0.4
+            number, key, (org, team, project, user), provider, model, max_tokens, streamed=dice.random() < 0.4
         )
 
     async def answer(self, reader: asyncio.StreamReader, leaves_after: int) -> bool:
@@ -111,6 +113,11 @@ class Apps:
         return field(head, b"connection") != b"close"
 
 
+def virtual_key(state: Path) -> str:
+    """The virtual key that the Taximeter of a state file knows."""
+    return (state.parents[2] / "virtual-key").read_text()
+
+
 def port(state: Path) -> int:
     """Where the Taximeter of a state file listens."""
     found: int = json.loads(state.read_text())["listen"]["port"]
@@ -118,7 +125,7 @@ def port(state: Path) -> int:
 
 
 def request_bytes(
-    number: str, scopes: tuple[str, ...], provider: str, model: str, max_tokens: int, *, streamed: bool
+    number: str, key: str, scopes: tuple[str, ...], provider: str, model: str, max_tokens: int, *, streamed: bool
 ) -> bytes:
     """A call of a chat."""
     asked = {
@@ -127,16 +134,16 @@ def request_bytes(
         "stream": streamed,
         "messages": [{"role": "user", "content": "Where is the taxi?"}],
     }
-    return _request(f"/{provider}/v1/chat/completions", number, scopes, asked)
+    return _request(f"/{provider}/v1/chat/completions", number, key, scopes, asked)
 
 
-def picture_bytes(number: str, scopes: tuple[str, ...], pictures: int) -> bytes:
+def picture_bytes(number: str, key: str, scopes: tuple[str, ...], pictures: int) -> bytes:
     """A call that is paid by the picture, on a path that no dialect reads."""
     asked = {"model": "over-pics", "prompt": "a taxi in the rain", "n": pictures}
-    return _request("/n1/v1/images/generations", number, scopes, asked)
+    return _request("/n1/v1/images/generations", number, key, scopes, asked)
 
 
-def _request(target: str, number: str, scopes: tuple[str, ...], asked: dict[str, Any]) -> bytes:
+def _request(target: str, number: str, key: str, scopes: tuple[str, ...], asked: dict[str, Any]) -> bytes:
     """What it says of itself goes through to the provider as well."""
     org, team, project, user = scopes
     body = json.dumps(asked).encode()
@@ -144,6 +151,7 @@ def _request(target: str, number: str, scopes: tuple[str, ...], asked: dict[str,
         f"POST {target} HTTP/1.1",
         "Host: proxy",
         "Content-Type: application/json",
+        f"Authorization: Bearer {key}",
         f"x-number: {number}",
         f"x-scopes: {'/'.join(scopes)}",
         f"x-taximeter-session: {number}",

@@ -86,7 +86,7 @@ def price_file() -> str:
 
 
 def policy_file() -> str:
-    """The budgets, and a route with a fallback, for the product."""
+    """The budgets, a route with a fallback and one on which two targets race, for the product."""
     lines = ["version: 1", "budgets:"]
     for name, (scope, unit, limit) in BUDGETS.items():
         lines.append(f'  {name}: {{per: "{_FIELDS[scope]}", limit: "{limit} {unit}", window: total}}')
@@ -101,6 +101,13 @@ routes:
     match: {model: both}
     targets: [n1/over-a, n2/over-b]
     retry: {each: 2, most: 4, backoff_first: 20ms, backoff_most: 100ms}
+    timeouts: {first_byte: 400ms}
+    breaker: {failures_in_row: 0, error_share: 0%, rate_limited: 50ms}
+  race:
+    match: {model: race}
+    targets: [n1/over-a, n2/over-b]
+    retry: {each: 1, most: 3}
+    hedge: {after: 60ms}
     timeouts: {first_byte: 400ms}
     breaker: {failures_in_row: 0, error_share: 0%, rate_limited: 50ms}
 """

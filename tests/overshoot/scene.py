@@ -20,6 +20,7 @@ from tests.fakes.embedded_store import EmbeddedStore
 from tests.fakes.killable import EVERYTHING, SUPERVISOR, Killable, killable
 from tests.fakes.redis_server import running_redis
 from tests.fakes.spending_worker import open_books
+from tests.fakes.whole import taximeter
 from tests.overshoot.charging import ChargingProvider, Till, charging
 from tests.overshoot.prices import policy_file, price_file
 
@@ -175,6 +176,9 @@ async def played(folder: Path, dice: random.Random, *, on_redis: bool) -> AsyncI
         said = stack.enter_context((folder / "stderr").open("wb"))
         for index in range(2 if on_redis else 1):
             place = _prepared(folder / f"t{index}")
+            (place / "taximeter.yaml").write_text(config)
+            _, made, _ = await taximeter(place, "keys", "create", "apps", "--format", "json")
+            (place / "virtual-key").write_text(json.loads(made)["key"])
             running = killable(place, config, stderr=said.fileno())
             scene.taximeters.append(await stack.enter_async_context(running))
         yield scene

@@ -10,8 +10,8 @@ from typing import Any
 from tests.fakes.until import until
 from tests.fakes.whole import taximeter
 from tests.faults.stage import eventually
+from tests.overshoot.apps import OWN_KEY, request_bytes
 from tests.overshoot.apps import field as header
-from tests.overshoot.apps import request_bytes
 from tests.overshoot.charging import Till
 from tests.overshoot.prices import BUDGETS, INPUT_BOUND, NANO, RATES, SCOPES, caps, counter_of
 from tests.overshoot.scene import Scene
@@ -23,7 +23,7 @@ FROM calls ARRAY JOIN mapKeys(draws) AS counter, mapValues(draws) AS amount GROU
 """
 _ROWS = """
 SELECT session, outcome, mapKeys(draws) AS counters, mapValues(draws) AS amounts,
-    call_id IN (SELECT call_id FROM attempts WHERE error_class = 'timeout') AS late
+    call_id IN (SELECT call_id FROM attempts WHERE error_class = 'timeout' OR rule = 'way:hedge') AS late
 FROM calls
 """
 
@@ -150,7 +150,7 @@ async def probe(scene: Scene, number: int) -> tuple[int, list[str]]:
         tried += 1
         whole = scene.taximeters[index % len(scene.taximeters)].whole
         for tokens, wanted in ((most + 1, 429), (most, 200)):
-            call = request_bytes(f"probe-{org}-{tokens}", scopes, "n1", "over-a", tokens, streamed=False)
+            call = request_bytes(f"probe-{org}-{tokens}", OWN_KEY, scopes, "n1", "over-a", tokens, streamed=False)
             status = await _status(whole.url, call)
             if status != wanted:
                 wrong.append(f"{tokens} tokens by {scopes[-1]}, of which {most} fit, were answered with {status}")
