@@ -263,9 +263,9 @@ class Exchange:
     # the app's side
 
     def on_client_gone(self) -> None:
-        """The app left: the provider is let go at once."""
+        """The app left: the provider is let go at once; of a tunnel it still gets what the app had sent."""
         if not self.ended:
-            self.drop_connection()
+            self.drop_connection(gently=self.in_tunnel)
             self._end(None)
 
     def on_client_writable(self) -> None:
@@ -343,10 +343,10 @@ class Exchange:
             self.deadline_s = self._loop.time() + self._idle_limit_s
         return takes
 
-    def drop_connection(self) -> None:
-        """Let the provider go: its connection cannot carry another call."""
+    def drop_connection(self, *, gently: bool = False) -> None:
+        """Let the provider go, `gently` with all that it was sent: its connection cannot carry another call."""
         if self._connection is not None:
-            self._connection.abort()
+            (self._connection.finish if gently else self._connection.abort)()
 
     def _end(self, error: Exception | None) -> None:
         self.ended = True

@@ -12,6 +12,9 @@ from proxy.outbox import Outbox
 from proxy.upstream.framing import MAX_HEAD_BYTES, ChunkedBody, FramingError, ResponseHead, split_head
 from proxy.upstream.head_shapes import HeadReader
 
+_FINISH_LIMIT_S = 30.0
+"""A provider that has not taken by then what an app sent last gets no more of it."""
+
 
 class Sink(Protocol):
     """Takes one answer, in the order of these methods; exactly one of `on_end` and `on_broken` comes last."""
@@ -116,6 +119,16 @@ class Connection(asyncio.Protocol):
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
+
+    def finish(self) -> None:
+        """Close it once the provider has taken what was written; the sink hears nothing more."""
+        self._sink = None
+        self.closed = True
+        self._outbox.flush()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+            asyncio.get_running_loop().call_later(_FINISH_LIMIT_S, transport.abort)
 
     @property
     def unsent_bytes(self) -> int:

@@ -22,7 +22,10 @@ class Transport(asyncio.Transport):
         self.written.append(bytes(data))
 
     def is_closing(self) -> bool:
-        return "abort" in self.events
+        return "abort" in self.events or "close" in self.events
+
+    def close(self) -> None:
+        self.events.append("close")
 
     def abort(self) -> None:
         self.events.append("abort")
@@ -202,6 +205,21 @@ async def test_after_abort_the_sink_hears_nothing(connection: Connection):
     connection.abort()
     connection.connection_lost(None)
 
+    assert sink.heard == []
+
+
+async def test_a_connection_that_is_finished_sends_what_was_written_and_is_not_aborted_when_it_is_given_back(
+    connection: Connection,
+):
+    sink, kept = Script(), transport(connection)
+    connection.begin(sink, "GET", b"the last word")
+
+    connection.finish()
+    connection.abort()
+    connection.connection_lost(None)
+
+    assert (kept.written, kept.events) == ([b"the last word"], ["close"])
+    assert not connection.reusable
     assert sink.heard == []
 
 
