@@ -212,7 +212,7 @@ class Unified:
         if place is None:
             path = _path(upstream, call.dialect_name, call.path)
             if path is None:
-                message = f"provider {name} does not speak {call.dialect_name}, in which this call is written"
+                message = f"provider {name} takes no {call.dialect_name} calls of {call.path[:_MOST_SHOWN_CHARS]}"
                 return Reply(status=400, code="dialect_not_spoken", message=message)
             fields = tuple([one for one in call.request.head.fields if one[0].lower() not in _OF_ONE_PROVIDER])
             place = begun.moved[name] = place_at(upstream, call.method, path.encode("utf-8"), b"", fields)

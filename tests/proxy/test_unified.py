@@ -255,7 +255,7 @@ MESSAGES = b"/anthropic/v1/messages"
 SAID = answer(b'{"id":"x","type":"message","role":"assistant","model":"m","content":[],"usage":{}}')
 
 
-async def on_messages(tmp_path, model, rules=None, home_key=None, line=b"x-api-key: app-key-00001"):
+async def on_messages(tmp_path, model, rules=None, home_key=None, line=b"x-api-key: app-key-00001", path=MESSAGES):
     """One call to `/anthropic`, with MiniMax beside it: the answer, the record, what each of them was sent."""
     body = ask(model, max_tokens=5)
     async with (
@@ -269,7 +269,7 @@ async def on_messages(tmp_path, model, rules=None, home_key=None, line=b"x-api-k
             key_pepper=PEPPER,
         ) as worker,
     ):
-        data = await worker.exchange(post(MESSAGES + b"?beta=true", body, line))
+        data = await worker.exchange(post(path + b"?beta=true", body, line))
         (call,) = await worker.journal.calls(1)
     return read_answer(data), call, home.requests, other.requests, body
 
@@ -303,6 +303,13 @@ async def test_anthropics_own_prefix_leaves_the_apps_key(tmp_path):
     assert (got.status, call.provider) == (200, "anthropic")
     assert b"x-api-key: app-key-00001" in home[0]
     assert json.loads(home[0].partition(b"\r\n\r\n")[2])["model"] == "claude-x"
+
+
+async def test_what_another_provider_does_not_have_is_refused(tmp_path):
+    got, _, home, other, _ = await on_messages(tmp_path, "minimax/m", path=MESSAGES + b"/count_tokens")
+
+    assert (got.status, got.fields[b"x-taximeter-error"], home, other) == (400, b"dialect_not_spoken", [], [])
+    assert "minimax takes no anthropic.messages calls of /v1/messages/count_tokens" in message_of(got)
 
 
 async def test_a_virtual_key_needs_an_operators_key_only_where_the_model_leads(tmp_path):
