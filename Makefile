@@ -97,6 +97,10 @@ overshoot: $(DEV_STAMP) ## Spend against caps from processes that are killed: no
 failover: $(DEV_STAMP) ## Make every fault at every moment in every chat dialect: print what the app got and what it cost
 	$(PYTHON_OF_VENV) -m tests.failover.run $(ARGS)
 
+.PHONY: failover-load
+failover-load: $(DEV_STAMP) ## Call a provider that fails three calls in ten, by the official SDKs: count good answers
+	$(PYTHON_OF_VENV) -m tests.failover.load $(ARGS)
+
 # `make lock` keeps the versions that are there; `make lock UPGRADE=1` takes the newest.
 COMPILE = $(TOOLS)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--quiet $(if $(UPGRADE),--upgrade) pyproject.toml requirements/run.in
