@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from policies.alias_route import of_alias
 from policies.decision import Allow, Decision
 from policies.downgrade import Downgrade, call_at, downgraded
 from policies.engine import Engine
@@ -78,6 +79,9 @@ def try_route(
     change = downgraded(call, decision, routing, router, dialects, now_ns)
     asked = change.call if change else call
     route = change.route if change else router.find(call, now_ns)
+    alias = routing.aliases.get((call.request.model or "").lower())
+    if alias is not None and change is None:
+        route = of_alias(alias, route, places)
     missed = tuple((one, why) for one in routing.routes if (why := why_not(one, asked, now_ns)))
     if route is None:
         return RouteTrial(route=None, missed=missed)
@@ -212,7 +216,8 @@ def _option_lines(route: Route) -> list[str]:
     else:
         lines.append("  the head of a stream is not held back")
     if route.hedge is not None:
-        lines.append(f"  a second target after {route.hedge.after_ms / 1000:g} s without content")
+        or_so = ", or after its own 95th percentile once that is known" if route.hedge.use_p95 else ""
+        lines.append(f"  a second target after {route.hedge.after_ms / 1000:g} s without content{or_so}")
     if route.continue_marked:
         lines.append("  a stream that breaks off is gone on with by the next target, marked")
     return lines

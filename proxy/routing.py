@@ -11,9 +11,8 @@ from itertools import pairwise
 from operator import attrgetter
 
 import msgspec
-from msgspec.structs import replace
 
-from policies.aliases import split_model
+from policies.alias_route import of_alias
 from policies.compiled import KeyRule
 from policies.facts import CallFacts
 from policies.health import Health, Look
@@ -159,7 +158,7 @@ class Routes:
         route = in_hours(found, now_ns)
         alias = aliases.get((call.facts.model or "").lower()) if aliases else None
         if alias is not None:
-            route = self._of_alias(alias, route)
+            route = of_alias(alias, route, self.upstreams)
         if route is None:
             return None
         straight = self._straight.get(id(route))
@@ -199,18 +198,6 @@ class Routes:
         able, barred = permitted(route, facts, self.keys, now_ns)
         plan = plan_for(able, facts, call.call_id, look)
         return Journey(routes=self, route=route, plan=plan, changes=changes, barred=barred)
-
-    def _of_alias(self, alias: str, route: Route | None) -> Route | None:
-        """The route of a call that asks for an alias: no provider knows that name, so no target is left with it."""
-        split = split_model(alias, self.upstreams)
-        if split is None:
-            return route
-        provider, model = split
-        if route is None:
-            return Route(name="alias", targets=(RouteTarget(id=alias, provider=provider, model=model),))
-        if all(target.model is not None for target in route.targets):
-            return route
-        return replace(route, targets=tuple(replace(one, model=one.model or model) for one in route.targets))
 
     def state(self, target: RouteTarget, route: Route) -> TargetState:
         """What is known of a target; of one that is in force no more nothing is, and nobody learns of it."""

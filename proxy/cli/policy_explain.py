@@ -133,7 +133,7 @@ def _try(
         typer.echo(json.dumps(shown, indent=2))
         return
     typer.echo(explain(engine, facts, trial, now_ns))
-    if engine.policies.routing.routes or ways.downgrade:
+    if engine.policies.routing.routes or ways.route is not None:
         typer.echo("\n".join(["", *route_trial.route_lines(ways)]))
 
 

@@ -1,5 +1,7 @@
 """A trial tells the route of a call, its targets in their order, what each changes, and what the plan holds."""
 
+from msgspec.structs import replace
+
 from policies.compiled import Budget, CompiledPolicies, ModelRate, Threshold, Window
 from policies.conditions import Condition, Match
 from policies.engine import Engine
@@ -93,3 +95,12 @@ def test_without_a_route_a_call_goes_where_its_path_says():
     assert (trial.route, trial.targets) == (None, ())
     assert "no route is for it" in route_lines(trial)[0]
     assert as_json(trial)["route"] is None
+
+
+def test_an_alias_is_told_with_what_it_stands_for():
+    engine = Engine(CompiledPolicies(routing=Routing(aliases={"fast": "openai/gpt-5"})))
+    call = replace(CALL, request=RequestFacts(model="Fast"))
+    trial = try_route(engine, call, attempt(engine, call, 0, {}).decision, PLACES, 0)
+
+    assert [one.target.id for one in trial.targets] == ["openai/gpt-5"]
+    assert route_lines(trial)[0] == "Its way: alias"
