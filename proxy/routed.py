@@ -202,13 +202,15 @@ class _Walk:
             aim = self._aim(self._left[1])
             if not isinstance(aim, str):
                 held = await hold_again(self._house.governor, self._call)
-                self._say(f"hedge={aim.target.id}" if held else "hedge=budget")
+                if not held:
+                    self._say("hedge=budget")
                 return aim if held else None
             self._say(f"skip={self._left.pop(1).id}:{aim}")
         return None
 
     def take(self, aim: Aim) -> None:
         """Likewise."""
+        self._say(f"hedge={aim.target.id}")
         self._left.remove(aim.target)
 
     async def _try(self, aim: Aim, lane: Lane | None = None) -> Ended | None:
