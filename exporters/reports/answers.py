@@ -16,7 +16,7 @@ from exporters.reports.period import Period, elapsed_of, parse_month, parse_peri
 from exporters.reports.providers import ListPrices
 from exporters.reports.question import Query, Question
 from exporters.reports.report import Report
-from exporters.reports.writing import Format, ParquetMaker, Told, write
+from exporters.reports.writing import Format, ParquetMaker, Told, part_for, write
 
 _LATEST = Query("SELECT count(), max(toUnixTimestamp64Nano(`started_at`)) FROM calls", {})
 _UNROLLED = Query("SELECT `day` FROM unrolled_days", {})
@@ -94,6 +94,7 @@ class Reports:
             answer_format: How to write the report.
             now: The present, aware; where a period without an end ends.
         """
+        asked = msgspec.structs.replace(asked, part=asked.part or part_for(asked.name, answer_format))
         try:
             return write(self.document(asked, now), asked.part, answer_format, self._reader)
         except ReportError as error:
@@ -110,7 +111,7 @@ class Reports:
         )
         made_at = now.astimezone(whole.since.tzinfo)
         if asked.name == month.NAME:
-            return self._month(question, now, made_at)
+            return self._month(question, now, made_at, saved=asked.part in month.WITH_SAVINGS)
         if asked.compare:
             if asked.name != "costs":
                 raise BadQuestionError("Only costs can be compared with the period before.")
@@ -151,7 +152,8 @@ class Reports:
         )
         return found if found.rows else self._without_rows(found)
 
-    def _month(self, question: Question, now: datetime, made_at: datetime) -> Document:
+    def _month(self, question: Question, now: datetime, made_at: datetime, *, saved: bool) -> Document:
+        """All of the month; without `saved` the single rows that tell what caches saved are not read."""
         whole = question.period
         elapsed = elapsed_of(whole, now)
         question = msgspec.structs.replace(
@@ -169,7 +171,7 @@ class Reports:
             days=self._costs(question, period=month.history_of(whole, elapsed), by=parse_by("day"), limit=None),
             groups=self._compared(question, elapsed),
             callers=self._costs(question, by=month.CALLERS, limit=month.TOP_CALLERS),
-            savings=savings.build(question, self._reader.rows(savings.query(question))),
+            savings=savings.build(question, self._reader.rows(savings.query(question)) if saved else ()),
             budgets=budgets.build(elapsed, known.standings, known.problem),
         )
         return month.document(answers, made_at)

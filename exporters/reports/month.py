@@ -34,6 +34,8 @@ HISTORY = timedelta(weeks=8)
 """Before the period: what a forecast and the odd days rest on."""
 CALLERS = parse_by("team,project,user,key_id")
 TOP_CALLERS = 10
+WITH_SAVINGS = frozenset({"", "totals", "savings"})
+"""The parts (`""` is all of them) that say what caches saved, which is worked out from single rows."""
 Section = tuple[Cell, Cell]
 """Currency and kind of billing."""
 

@@ -22,6 +22,7 @@ CONTENT_TYPES: dict[Format, str] = {
     "html": "text/html",
 }
 """What the admin port says of each format that it has."""
+_ONE_TABLE = frozenset({"csv", "parquet"})
 _MAIN_PART = {"month": "costs"}
 """Of a report of several parts, the one that a format for a single table gets if none is named."""
 
@@ -45,12 +46,17 @@ class ParquetMaker(Protocol):
         """The file. Raises `ReportError`."""
 
 
+def part_for(name: str, answer_format: Format) -> str:
+    """The part of the report `name` that a format has if none is asked for; empty for all."""
+    return _MAIN_PART.get(name, "") if answer_format in _ONE_TABLE else ""
+
+
 def write(document: Document, part: str, answer_format: Format, engine: ParquetMaker) -> Told:
     """The document, or a part of it.
 
     Args:
         document: All of it.
-        part: The name of a part; empty for all, or for the main one where a format holds a single table.
+        part: The name of a part; empty for all, or for the first where a format holds a single table.
         answer_format: How to write it.
         engine: Makes Parquet files.
 
@@ -62,18 +68,13 @@ def write(document: Document, part: str, answer_format: Format, engine: ParquetM
     if answer_format == "table":
         return Told(tables=tuple(_titled(document)))
     if answer_format == "parquet":
-        return Told(body=engine.parquet(handed(document.part(_main(document)).report)))
+        return Told(body=engine.parquet(handed(document.parts[0].report)))
     if answer_format == "xlsx":
         # Imported here: only who asks for a workbook waits for the library.
         from exporters.reports.workbook import to_workbook  # noqa: PLC0415
 
         return Told(body=to_workbook(document))
     return Told(text=_WRITERS[answer_format](document))
-
-
-def _main(document: Document) -> str:
-    name = _MAIN_PART.get(document.name, "")
-    return name if any(part.name == name for part in document.parts) else ""
 
 
 def _titled(document: Document) -> list[Table]:
@@ -97,7 +98,7 @@ def _json(document: Document) -> str:
 
 
 def _csv(document: Document) -> str:
-    return to_csv(document.part(_main(document)).report)
+    return to_csv(document.parts[0].report)
 
 
 _WRITERS: dict[Format, Callable[[Document], str]] = {"text": _text, "json": _json, "csv": _csv, "html": to_page}
