@@ -121,7 +121,7 @@ class Health:
 
     def begin(self, now_ns: int) -> int | None:
         """An attempt begins: its probe number for `end`, or None where it is no probe."""
-        if self._now(now_ns).state != "half_open":
+        if self.standing.state == "closed" or self._now(now_ns).state != "half_open":
             return None
         self._probes = self._running_probes(now_ns)
         number = max(now_ns, self._probes[-1] + 1) if self._probes else now_ns

@@ -170,7 +170,8 @@ class RetryBudget:
 
     def note_call(self) -> None:
         """A call's first try went to the target: it pays in its share."""
-        self.held = min(self.held + self._share, self._most)
+        if self.held < self._most:
+            self.held = min(self.held + self._share, self._most)
 
     def refill(self, now_ns: int) -> None:
         """Time has passed."""

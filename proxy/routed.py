@@ -216,7 +216,7 @@ class _Walk:
     async def _try(self, aim: Aim, lane: Lane | None = None) -> Ended | None:
         """One attempt, with its row and what its target learns of it; None where it may not begin."""
         call, routes = self._call, self._routes
-        state = routes.state(aim.target, self._journey.route)
+        state = routes.targets.get(aim.target.id) or routes.state(aim.target, self._journey.route)
         if not self._tries_here:
             state.budget.note_call()
         asks_usage = True
@@ -251,7 +251,7 @@ class _Walk:
                 break
             if ended.outcome.outcome == "ok":
                 state.health.end("good", routes.clock(), probe=probe)
-                break
+                return ended
             self._learn(aim, ended, state, probe)
             if not attempt.refused_usage:
                 break
