@@ -73,11 +73,18 @@ class Lane:
         self.begun: AttemptRecord | None = None
         self.ended: Ended | None = None
         self.task: asyncio.Task[Ended | None] | None = None
+        self.is_seen = False
+        """Whether the race knows that it is over."""
 
     @property
     def runs(self) -> bool:
         """Whether it is under way."""
         return self.task is None or not self.task.done()
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is over, and the race does not know yet."""
+        return not self.is_seen and not self.runs
 
     def enter(self, attempt: RoutedAttempt, begun: AttemptRecord) -> bool:
         """Its attempt is about to begin; False where the race is over by now."""
@@ -170,8 +177,9 @@ class Race:
         """Race to the end; gives the lane that won or, where none did, the last one that failed."""
         self._start(first, is_hedge=False)
         try:
-            while running := [lane for lane in self.lanes if lane.runs]:
-                await self._wait(running)
+            while not all(lane.is_seen for lane in self.lanes):
+                await self._wait()
+                await self._go_on()
         finally:
             self.call.beside = ()
             self.call.running_beside = ()
@@ -219,6 +227,7 @@ class Race:
         lane = Lane(self, aim, is_hedge=is_hedge)
         self.lanes.append(lane)
         lane.task = self._loop.create_task(self._walk.try_in(lane))
+        lane.task.add_done_callback(self._wake)
         self._next_s = self._loop.time() + self._after_ms(aim) / _MS_PER_S
 
     def _after_ms(self, aim: Aim) -> int:
@@ -227,28 +236,43 @@ class Race:
             known_ms = self._paces.of(aim.target.id, streaming=self.call.streaming).p95_ms()
         return self._rule.after_ms if known_ms is None else known_ms
 
-    async def _wait(self, running: list[Lane]) -> None:
-        """Until something has happened, and do what follows from it."""
-        call = self.call
-        may_hedge = self.won is None and not call.client_gone and self._more > 0
-        wake = call.waits = self._loop.create_future()
-        tasks = {lane.task for lane in running if lane.task is not None}
-        limit_s = max(0.0, self._next_s - self._loop.time()) if may_hedge else None
-        try:
-            done, _ = await asyncio.wait({wake, *tasks}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            call.waits = None
-        if call.client_gone:
-            for lane in running:
-                lane.lose()
+    async def _wait(self) -> None:
+        """Until a lane is over, the next one is due or the app has left."""
+        if any(lane.is_news for lane in self.lanes):
             return
-        for lane in running:
-            if lane.task in done:
+        self.call.waits = self._loop.create_future()
+        timer = self._loop.call_at(self._next_s, self._wake) if self._may_hedge else None
+        try:
+            await self.call.waits
+        finally:
+            self.call.waits = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self, over: object = None) -> None:
+        """Something has happened; `asyncio.wait` does the same for four times the processor time."""
+        del over
+        waits = self.call.waits
+        if waits is not None and not waits.done():
+            waits.set_result(None)
+
+    async def _go_on(self) -> None:
+        """What follows from what has happened."""
+        for lane in self.lanes:
+            if self.call.client_gone:
+                lane.lose()
+            if lane.is_news and lane.task is not None:
+                lane.is_seen = True
                 ended = lane.task.result()
                 if ended is not None and ended.outcome.outcome == "ok":
                     self.claim(lane)
-        if not done and may_hedge and self.won is None:
+        is_due = self._may_hedge and self._loop.time() >= self._next_s
+        if is_due and any(lane.runs for lane in self.lanes):
             await self._hedge()
+
+    @property
+    def _may_hedge(self) -> bool:
+        return self.won is None and self._more > 0 and not self.call.client_gone
 
     async def _hedge(self) -> None:
         """Begin another target, where there is one and it may be held for."""
