@@ -31,8 +31,6 @@ from proxy.replies import Reply
 
 Places = tuple[tuple[str, str | None], ...]
 _RECORDED_KIND = "budget"
-_OF_THE_KEY = "key_"
-"""How the codes begin of what a virtual key may not do."""
 _LONGEST_REASON_CHARS = 200
 _WORTH_WAITING_S = 60
 """A refusal that lasts longer is final for the call; SDKs wait no longer than that either."""
@@ -103,7 +101,8 @@ class Governor:
         if found is None:
             return await self._admit(call, facts, decision, Lowered(body))
         again = self._engine.decide(found.call, now_ns, self.ledger.level)
-        if isinstance(again, Deny) and again.code.startswith(_OF_THE_KEY):
+        if isinstance(again, Deny):  # what it asks for itself is allowed, and may be had
+            call.reasons.append(f"downgrade_left:{again.code}")
             return await self._admit(call, facts, decision, Lowered(body))
         admitted = await self._admit(call, found.call, again, Lowered(body))
         if isinstance(admitted, Reply):

@@ -106,9 +106,11 @@ async def test_a_call_that_cannot_be_sent_there_goes_where_it_wanted(tmp_path):
 
 async def test_a_key_that_may_not_use_the_cheaper_model_keeps_the_dear_one(tmp_path):
     line = b"Authorization: Bearer " + VIRTUAL.encode()
-    got, _, first, _ = await second_call(tmp_path, rules("small", **keyed(models=("m",))), line=line)
+    got, call, first, _ = await second_call(tmp_path, rules("small", **keyed(models=("m",))), line=line)
 
     assert (got.status, model_in(first[0])) == (200, "m")
+    assert call.reasons[0] == "downgrade_left:key_model"
+    assert len(call.draws) == 1
 
 
 async def test_only_calls_that_generate_text_are_downgraded(tmp_path):
