@@ -72,36 +72,23 @@ class Lane:
         self.attempt: RoutedAttempt | None = None
         self.begun: AttemptRecord | None = None
         self.ended: Ended | None = None
-        self.task: asyncio.Task[Ended | None] | None = None
-        self.is_seen = False
-        """Whether the race knows that it is over."""
-
-    @property
-    def runs(self) -> bool:
+        self.runs = True
         """Whether it is under way."""
-        return self.task is None or not self.task.done()
+        self.task: asyncio.Task[Any] | None = asyncio.current_task()
 
-    @property
-    def is_news(self) -> bool:
-        """Whether it is over, and the race does not know yet."""
-        return not self.is_seen and not self.runs
-
-    def enter(self, attempt: RoutedAttempt, begun: AttemptRecord) -> bool:
-        """Its attempt is about to begin; False where the race is over by now."""
-        if self.lost:
-            return False
+    def enter(self, attempt: RoutedAttempt, begun: AttemptRecord) -> None:
+        """Its attempt is about to begin."""
         self.attempt, self.begun = attempt, begun
         attempt.on_exchange = self._began
         self.race.show_running(self)
-        return True
 
     async def run(self, attempt: RoutedAttempt) -> Ended:
         """Make the attempt, to its end or to the moment in which it has lost."""
         try:
             ended = await attempt.run()
         except asyncio.CancelledError:
-            if not self.lost:
-                raise
+            if not self.lost or self.task is None or self.task.uncancel():
+                raise  # the worker ends, whether it has lost or not
             ended = attempt.give_up(None if self.race.call.client_gone else _lost())
         self.begun = None
         self.ended = ended = self._reckoned(attempt, ended)
@@ -171,21 +158,24 @@ class Race:
         self._paces = paces
         self._walk = walk
         self._more = max(0, rule.most)
-        self._next_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, first: Aim) -> Lane | None:
         """Race to the end; gives the lane that won or, where none did, the last one that failed."""
-        self._start(first, is_hedge=False)
         try:
-            while not all(lane.is_seen for lane in self.lanes):
-                await self._wait()
-                await self._go_on()
+            # The first target runs in the walk's own task: nearly always it stays alone, and costs no more then.
+            await self._run_lane(Lane(self, first, is_hedge=False))
+            awaited = 0
+            while awaited < len(self._tasks):  # a hedge that is slow gets one beside it
+                awaited = len(self._tasks)
+                await asyncio.gather(*self._tasks)
         finally:
+            self._disarm()
             self.call.beside = ()
             self.call.running_beside = ()
-            for lane in self.lanes:
-                if lane.runs and lane.task is not None:
-                    lane.task.cancel()
+            for task in self._tasks:
+                task.cancel()
         if self.won is not None:
             return self.won
         over = [lane for lane in self.lanes if lane.ended is not None]
@@ -223,12 +213,29 @@ class Race:
         took_ns = ended.record.ttft_ns or ended.record.duration_ns
         self._paces.of(lane.aim.target.id, streaming=self.call.streaming).note(took_ns // _NS_PER_MS)
 
-    def _start(self, aim: Aim, *, is_hedge: bool) -> None:
-        lane = Lane(self, aim, is_hedge=is_hedge)
+    async def _run_lane(self, lane: Lane) -> None:
         self.lanes.append(lane)
-        lane.task = self._loop.create_task(self._walk.try_in(lane))
-        lane.task.add_done_callback(self._wake)
-        self._next_s = self._loop.time() + self._after_ms(aim) / _MS_PER_S
+        if self._more > 0:
+            self._disarm()
+            self._timer = self._loop.call_later(self._after_ms(lane.aim) / _MS_PER_S, self._is_due)
+        try:
+            ended = await self._walk.try_in(lane)
+        finally:
+            lane.runs = False
+        if ended is not None and ended.outcome.outcome == "ok":
+            self.claim(lane)
+        if not any(other.runs for other in self.lanes):
+            self._disarm()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _is_due(self) -> None:
+        if self.won is None and not self.call.client_gone:
+            self._more -= 1
+            self._tasks.append(self._loop.create_task(self._hedge()))
 
     def _after_ms(self, aim: Aim) -> int:
         known_ms = None
@@ -236,55 +243,13 @@ class Race:
             known_ms = self._paces.of(aim.target.id, streaming=self.call.streaming).p95_ms()
         return self._rule.after_ms if known_ms is None else known_ms
 
-    async def _wait(self) -> None:
-        """Until a lane is over, the next one is due or the app has left."""
-        if any(lane.is_news for lane in self.lanes):
-            return
-        self.call.waits = self._loop.create_future()
-        timer = self._loop.call_at(self._next_s, self._wake) if self._may_hedge else None
-        try:
-            await self.call.waits
-        finally:
-            self.call.waits = None
-            if timer is not None:
-                timer.cancel()
-
-    def _wake(self, over: object = None) -> None:
-        """Something has happened; `asyncio.wait` does the same for four times the processor time."""
-        del over
-        waits = self.call.waits
-        if waits is not None and not waits.done():
-            waits.set_result(None)
-
-    async def _go_on(self) -> None:
-        """What follows from what has happened."""
-        for lane in self.lanes:
-            if self.call.client_gone:
-                lane.lose()
-            if lane.is_news and lane.task is not None:
-                lane.is_seen = True
-                ended = lane.task.result()
-                if ended is not None and ended.outcome.outcome == "ok":
-                    self.claim(lane)
-        is_due = self._may_hedge and self._loop.time() >= self._next_s
-        if is_due and any(lane.runs for lane in self.lanes):
-            await self._hedge()
-
-    @property
-    def _may_hedge(self) -> bool:
-        return self.won is None and self._more > 0 and not self.call.client_gone
-
     async def _hedge(self) -> None:
         """Begin another target, where there is one and it may be held for."""
-        self._more -= 1
         aim = await self._walk.spare(sum(lane.runs for lane in self.lanes))
-        if aim is None:
-            self._more = 0
-            return
         is_over = self.won is not None or self.call.client_gone or not any(lane.runs for lane in self.lanes)
-        if not is_over:
+        if aim is not None and not is_over:
             self._walk.take(aim)
-            self._start(aim, is_hedge=True)
+            await self._run_lane(Lane(self, aim, is_hedge=True))
 
 
 def _lost() -> UpstreamError:

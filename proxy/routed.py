@@ -222,6 +222,11 @@ class _Walk:
         asks_usage = True
         is_held = lane is not None and lane.is_hedge
         while True:
+            if self._last is not None and not is_held and not await self._hold_again(self._last[1]):
+                self._say("stop=budget")
+                return None
+            if lane is not None and lane.lost:
+                return None
             self._begun += 1
             attempt = RoutedAttempt(
                 self._sender,
@@ -234,11 +239,8 @@ class _Walk:
                 asks_usage=asks_usage,
             )
             attempt.number = self._begun
-            if self._last is not None and not is_held and not await self._hold_again(self._last[1]):
-                self._say("stop=budget")
-                return None
-            if lane is not None and not lane.enter(attempt, attempt.begun()):
-                return None
+            if lane is not None:
+                lane.enter(attempt, attempt.begun())
             if why := self._note(attempt.begun()):
                 self._say(f"stop={why}")
                 return None
