@@ -22,7 +22,7 @@ from policies.routes_compiled import HedgeRule, RouteTarget
 from proxy.aiming import Aim, aim_at, as_asked
 from proxy.call import Call
 from proxy.core.errors import ErrorClass
-from proxy.core.record import AttemptRecord, OpenRecord
+from proxy.core.record import OpenRecord
 from proxy.hedging import Lane, Paces, Race
 from proxy.hop_holds import hold_again
 from proxy.replies import Reply, encode
@@ -107,6 +107,11 @@ class RoutedForwarder:
 class _Walk:
     """One call on its way over its targets."""
 
+    _tries = 0
+    _tries_here = 0
+    _begun = 0
+    _last: tuple[RoutedAttempt, Ended] | None = None
+
     def __init__(
         self,
         owner: RoutedForwarder,
@@ -125,10 +130,6 @@ class _Walk:
         self._body = body
         self._journey = journey
         self._left = list(journey.plan.targets)
-        self._tries = 0
-        self._tries_here = 0
-        self._begun = 0
-        self._last: tuple[RoutedAttempt, Ended] | None = None
 
     async def go(self) -> bool:
         for one in self._journey.barred:
@@ -215,7 +216,7 @@ class _Walk:
 
     async def _try(self, aim: Aim, lane: Lane | None = None) -> Ended | None:
         """One attempt, with its row and what its target learns of it; None where it may not begin."""
-        call, routes = self._call, self._routes
+        call, routes, journal = self._call, self._routes, self._owner.journal
         state = routes.targets.get(aim.target.id) or routes.state(aim.target, self._journey.route)
         if not self._tries_here:
             state.budget.note_call()
@@ -241,8 +242,9 @@ class _Walk:
             attempt.number = self._begun
             if lane is not None:
                 lane.enter(attempt, attempt.begun())
-            if why := self._note(attempt.begun()):
-                self._say(f"stop={why}")
+            call.running = attempt.begun()
+            if not journal.open_call(call.opened()) and journal.refusing:
+                self._say("stop=journal_full")
                 return None
             probe = state.health.begin(routes.clock())
             ended = await (attempt.run() if lane is None else lane.run(attempt))
@@ -258,7 +260,7 @@ class _Walk:
             if not attempt.refused_usage:
                 break
             aim.upstream.learn_refusal(aim.path, aim.model)
-            self._owner.journal.lose("usage_option_refused")
+            journal.lose("usage_option_refused")
             asks_usage = False
         self._tries += 1
         self._tries_here += 1
@@ -267,14 +269,6 @@ class _Walk:
     async def _hold_again(self, last: Ended) -> bool:
         """Hold what a further attempt may cost, where the last one may be billed; whether it may be made."""
         return last.outcome.billed is False or await hold_again(self._house.governor, self._call)
-
-    def _note(self, running: AttemptRecord) -> str:
-        """Put down that an attempt begins; why it may not, or empty."""
-        call = self._call
-        journal = self._owner.journal
-        call.running = running
-        written = journal.open_call(call.opened())
-        return "" if written or not journal.refusing else "journal_full"
 
     def _learn(self, aim: Aim, ended: Ended, state: TargetState, probe: int | None) -> None:
         """Let an attempt that was not good count for its target and its key."""
