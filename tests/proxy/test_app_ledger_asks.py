@@ -14,6 +14,7 @@ from exporters.recorder.segments import PricedSegments
 from policies.audit import entries
 from policies.demand import Demand
 from policies.ledger.books import Page, Posting, TopUp, Want
+from policies.ledger.tending import BEAT_S, LAPSE_S
 from proxy import app_ledger_asks as asks
 from proxy.app_ledger import books_of
 from proxy.app_ledger_budgets import TopUpWish, top_up
@@ -114,6 +115,11 @@ def test_a_process_that_is_gone_is_forgotten_and_noted(tmp_path):
     assert [one.leased for one in books.recorded()] == [0]
     assert [(one.action, one.subject, one.by) for one in entries(tmp_path)] == [("ledger.forget", "far", "ada")]
     books.close()
+
+
+def test_nobody_can_be_forgotten_who_still_lives_by_the_ledger():
+    """A live one is heard of each minute; one that is cut off has nothing free by the time at which it may be forgotten."""
+    assert asks.ALIVE_S >= BEAT_S + LAPSE_S + BEAT_S
 
 
 def test_a_process_of_this_machine_is_left_to_the_recorder(tmp_path):
