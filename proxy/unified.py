@@ -15,7 +15,7 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
-from policies.aliases import split_model
+from policies.naming import meaning_of
 from policies.parameter_edit import with_model
 from policies.routes_compiled import RetryRule, Route, RouteTarget
 from proxy.blanks import blanks
@@ -40,8 +40,6 @@ _REPLACED = ("model_replaced",)
 _OF_ONE_PROVIDER = frozenset({b"cookie", b"openai-organization", b"openai-project"})
 """Headers that mean something to one provider; which one, a path without a name does not say."""
 _MOST_SHOWN_CHARS = 120
-_LONGEST_CHARS = 256
-"""Of a model that names a provider."""
 _DIRECT_KEPT = 256
 """Ways that are made once; models are the app's words."""
 _ONCE = RetryRule(tries_each=1, tries_most=1)
@@ -117,17 +115,15 @@ class Unified:
             return problem
         facts = routes.facts(call)
         route = routes.find(replace(facts, provider="") if by_model == "must" else facts)
-        names_it = route is not None and any(one.field == "model" and not one.negated for one in route.match.conditions)
-        stands_for = None
-        if len(named) <= _LONGEST_CHARS and named.isprintable():  # it goes into records and a header
-            stands_for = split_model(routes.routing.aliases.get(named.lower(), named), self._upstreams)
-        if by_model != "must" and (names_it or stands_for is None):
+        meaning = meaning_of(named, route, routes.routing.aliases, self._upstreams)
+        leads, route = meaning.stands_for, meaning.route
+        if by_model != "must" and (route is not None or leads is None):
             return self._as_ever(call, gate)
-        if stands_for is not None and not names_it:
-            return self._to(stands_for, call, body, routes, gate)
-        if route is None:
-            return self.models.unknown(named, call, gate)
-        return self._on(route, stands_for[1] if stands_for is not None else None, call, body, routes, gate)
+        if route is not None:
+            return self._on(route, leads[1] if leads is not None else None, call, body, routes, gate)
+        if leads is not None:
+            return self._to(leads, call, body, routes, gate)
+        return self.models.unknown(named, call, gate)
 
     def _begin(self, head: KnownHead) -> Place | Reply:
         raw_path, _, _ = head.target.partition(b"?")

@@ -30,8 +30,11 @@ HELP = help_text(
     "spent is what --spent says, else nothing.",
     "taximeter policy explain --provider minimax --model MiniMax-M3 --team search --max-tokens 2000",
     'taximeter policy explain --provider openai --model gpt-5 --user jo --spent "budget:each|user=jo=4.99 USD"',
+    "taximeter policy explain --provider v1 --model minimax/MiniMax-M3",
     "taximeter policy explain --call 019ac2f0c1d87bd00c5f7a3e4b1d2c90",
 )
+UNIFIED = "v1"
+"""Stands for the path without a provider."""
 _CALL_ID_CHARS = frozenset("0123456789abcdef")
 _STORED = (
     *("provider", "operation", "dialect", "streaming", "billable", "team", "project", "user", "session", "tags"),
@@ -55,7 +58,7 @@ PolicyOption = Annotated[
 def explain_call(  # noqa: PLR0913 - one parameter per option
     *,
     call: Annotated[str | None, typer.Option("--call", metavar="ID", help="A stored call.")] = None,
-    provider: Annotated[str, typer.Option(help="Configured provider.")] = "minimax",
+    provider: Annotated[str, typer.Option(help="Configured one; v1: the model says.")] = "minimax",
     model: Annotated[str | None, typer.Option(help="Model that the request names.")] = None,
     operation: Annotated[str, typer.Option(help="chat, embeddings, speech ...")] = "chat",
     dialect: Annotated[str, typer.Option(help="Dialect of the path.")] = "openai.chat",
@@ -81,6 +84,9 @@ def explain_call(  # noqa: PLR0913 - one parameter per option
     from policies.cases import CallSection, call_facts
 
     settings = load_settings_or_fail(config, data_dir)
+    if call is None and provider == UNIFIED:
+        compiled = compiled_or_fail(settings, files, _instant(at))
+        provider, model = _named(compiled, settings, model or "", dialect, _instant(at))
     if call is not None:
         facts, now_ns = _stored(running_settings_or_fail(config, data_dir), call)
     else:
@@ -158,6 +164,26 @@ def compiled_or_fail(settings: "Settings", files: list[Path] | None, now_ns: int
         return governing(settings, now_ns=now_ns)
     except ConfigError as error:
         fail(str(error))
+
+
+def _named(
+    compiled: "CompiledPolicies", settings: "Settings", model: str, dialect: str, now_ns: int
+) -> tuple[str, str]:
+    """The provider and the model of a call whose model alone says where it goes."""
+    # Imported here: see proxy.cli.
+    from policies.cases import CallSection, call_facts
+    from policies.naming import meaning_of
+    from policies.plan import Router
+
+    facts = call_facts(CallSection(provider="", model=model, operation="chat", dialect=dialect, currency="USD"))
+    routing = compiled.routing
+    route = Router(routing.routes).find(facts, now_ns)
+    meaning = meaning_of(model, route, routing.aliases, [one.name for one in settings.providers])
+    if meaning.route is not None:
+        return meaning.route.targets[0].provider, model
+    if meaning.stands_for is None:
+        fail(f"the model {model!r} is no alias, no name of a route and no provider/model")
+    return meaning.stands_for
 
 
 def _currency(settings: "Settings", provider: str) -> str:

@@ -91,3 +91,27 @@ def test_a_request_that_cannot_be_read_ends_the_command(run):
 
 def test_policies_without_routes_say_nothing_of_ways(run):
     assert "Its way" not in run("explain", *CALL).output
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("fast", "chat of gpt-5 at openai"),
+        ("minimax/MiniMax-M2", "chat of MiniMax-M2 at minimax"),
+        ("smart", "chat of smart at openai"),
+    ],
+)
+def test_a_model_that_says_where_a_call_goes_is_explained(run, tmp_path, model, says):
+    (tmp_path / "named.yaml").write_text(
+        "version: 1\naliases: {fast: openai/gpt-5}\nroutes:\n"
+        "  named: {match: {model: smart}, targets: [openai/gpt-5, minimax/MiniMax-M3]}\n"
+    )
+
+    assert run("explain", "--provider", "v1", "--model", model, "-p", "named.yaml").output.startswith(says)
+
+
+def test_a_model_that_leads_nowhere_ends_the_command(run):
+    result = run("explain", "--provider", "v1", "--model", "nope")
+
+    assert result.exit_code == 1
+    assert "no alias, no name of a route and no provider/model" in result.output
