@@ -153,6 +153,8 @@ class Race:
         self.call = call
         self.won: Lane | None = None
         self.lanes: list[Lane] = []
+        self.others = 0
+        """How many ran beside the one that counts; known when it is over."""
         self._loop = asyncio.get_running_loop()
         self._rule = rule
         self._paces = paces
@@ -176,10 +178,25 @@ class Race:
             self.call.running_beside = ()
             for task in self._tasks:
                 task.cancel()
-        if self.won is not None:
-            return self.won
         over = [lane for lane in self.lanes if lane.ended is not None]
-        return over[-1] if over else None
+        counts = self.won or (over[-1] if over else None)
+        self._part(counts)
+        return counts
+
+    def _part(self, counts: Lane | None) -> None:
+        """Let go of everything: these refer to each other, and the garbage collector would have to find out."""
+        for lane in self.lanes:
+            attempt = lane.attempt
+            if attempt is None:
+                continue
+            attempt.on_exchange = None
+            if attempt.exchange is not None:
+                attempt.exchange.on_going = None
+            if lane is not counts:
+                attempt.exchange = None
+        self.others = len(self.lanes) - 1
+        self.lanes.clear()
+        self.won = None
 
     def claim(self, lane: Lane) -> None:
         """The answer of this lane goes to the app: every other one is broken off, now."""
@@ -221,7 +238,7 @@ class Race:
         try:
             ended = await self._walk.try_in(lane)
         finally:
-            lane.runs = False
+            lane.runs, lane.begun = False, None
         if ended is not None and ended.outcome.outcome == "ok":
             self.claim(lane)
         if not any(other.runs for other in self.lanes):

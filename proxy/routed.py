@@ -181,14 +181,11 @@ class _Walk:
         lane = await race.run(aim)
         if lane is None or lane.ended is None or lane.attempt is None:
             return aim, None
-        for other in race.lanes:
-            if other is not lane and other.attempt is not None:
-                other.attempt.exchange = None  # as in `_finish`
         self._last = lane.attempt, lane.ended
         call.exchange = lane.attempt.exchange
-        counts = lane.ended.record.span_id
-        call.attempts.sort(key=lambda one: one.span_id == counts)  # what the call came to is its last one
-        if len(race.lanes) > 1:
+        if race.others:
+            counts = lane.ended.record.span_id
+            call.attempts.sort(key=lambda one: one.span_id == counts)  # what the call came to is its last one
             self._left[0] = lane.aim.target
             self._tries_here = 1
         return lane.aim, lane.ended
