@@ -331,7 +331,7 @@ class _Walk:
         exchange = attempt.exchange
         attempt.exchange = call.exchange = None  # likewise as in `proxy.forward`: it calls back into the attempt
         if exchange is not None and exchange.head is not None:
-            whole = exchange.complete and not (ended.outcome.word == "broken" and exchange.holding)
+            whole = exchange.complete and (ended.outcome.word != "broken" or not exchange.holding)
             if whole or exchange.is_committed:
                 call.status = exchange.head.status
                 exchange.let_go()

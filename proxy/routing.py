@@ -105,6 +105,9 @@ class Routes:
         self.router = Router()
         self.routing = NO_ROUTING
         self._readers: list[Callable[[Call], str]] = []
+        self._aliases: dict[str, str] = {}
+        self._at_all_hours = True
+        """Whether the hour is no matter to any route."""
         self._straight: dict[int, _Straight] = {}
         """By the identity of a route in `routing`."""
         self.keys: Mapping[str, KeyRule] = {}
@@ -116,6 +119,8 @@ class Routes:
         self.keys = keys or {}
         self.router = Router(routing.routes)
         self._readers = [read_field(field) for field in self.router.fields]
+        self._aliases = routing.aliases
+        self._at_all_hours = not any(route.match.hours for route in routing.routes)
         self.classifier = Classifier(routing.outcomes)
         kept: dict[str, TargetState] = {}
         for route in routing.routes:
@@ -148,14 +153,14 @@ class Routes:
         """
         if call.route.dialect is None:
             return None
-        found = self.router.remembered(tuple([read(call) for read in self._readers]))
+        readers, aliases = self._readers, self._aliases
+        found = self.router.remembered(tuple([read(call) for read in readers]) if readers else ())
         if found is None:
             found = self.router.fitting(self.facts(call))
-        aliases = self.routing.aliases
         if not found and not aliases:
             return None
         now_ns = self.clock()
-        route = in_hours(found, now_ns)
+        route = found[0] if found and self._at_all_hours else in_hours(found, now_ns)
         alias = aliases.get((call.facts.model or "").lower()) if aliases else None
         if alias is not None:
             route = of_alias(alias, route, self.upstreams)
