@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from policies.naming import meaning_of
 from policies.parameter_edit import with_model
+from policies.permitted import permitted
 from policies.routes_compiled import RetryRule, Route, RouteTarget
 from proxy.blanks import blanks
 from proxy.call import Call
@@ -182,9 +183,13 @@ class Unified:
 
     def _on(self, route: Route, model: str | None, call: Call, body: bytes, routes: Routes, gate: Gate) -> Way | Reply:
         """On a route that is for the call as it is written; `model` is for targets that name none."""
+        if model is not None:
+            route = replace(route, targets=tuple(replace(one, model=one.model or model) for one in route.targets))
+        # Where the caller's key may use none of them the policies refuse it, in their own words.
+        may_use = permitted(route, routes.facts(call), routes.keys, routes.clock())[0].targets or route.targets
         able = [
             upstream
-            for target in route.targets
+            for target in may_use
             if (upstream := self._upstreams.get(target.provider)) is not None
             and _path(upstream, call.dialect_name, call.path) is not None
         ]
@@ -194,8 +199,6 @@ class Unified:
             return Reply(status=400, code="dialect_not_spoken", message=message)
         if (refusal := self._move(call, home, gate)) is not None:
             return refusal
-        if model is not None:
-            route = replace(route, targets=tuple(replace(one, model=one.model or model) for one in route.targets))
         return Way(body, routes.journey_on(route, routes.facts(call), call))
 
     def _move(self, call: Call, upstream: Upstream, gate: Gate) -> Reply | None:

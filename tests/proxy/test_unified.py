@@ -331,6 +331,23 @@ async def test_a_key_may_not_reach_by_a_model_what_it_may_not_reach_by_a_path(tm
         assert (got.status, got.fields[b"x-taximeter-error"], first, second) == (403, b"key_provider", [], [])
 
 
+async def test_a_route_begins_with_a_target_that_the_key_may_use(tmp_path):
+    rules = policies(named("smart"), **virtual(providers=("b",)))
+    line = b"Authorization: Bearer " + VIRTUAL.encode()
+    got, call, first, second = await sent(post(CHAT, ask("smart"), line), tmp_path, rules)
+
+    assert (got.status, first, len(second)) == (200, [], 1)
+    assert "route:named:skip=a/one:key_provider" in call.reasons
+
+
+async def test_a_route_of_which_the_key_may_use_nothing_is_refused(tmp_path):
+    rules = policies(named("smart"), **virtual(models=("smart",)))
+    line = b"Authorization: Bearer " + VIRTUAL.encode()
+    got, _, first, second = await sent(post(CHAT, ask("smart"), line), tmp_path, rules)
+
+    assert (got.status, got.fields[b"x-taximeter-error"], first, second) == (403, b"key_model", [], [])
+
+
 async def test_connections_stay_open_from_call_to_call_whatever_the_model(tmp_path):
     async with (
         raw_upstream(answers(GOOD)) as a,
