@@ -107,11 +107,6 @@ class RoutedForwarder:
 class _Walk:
     """One call on its way over its targets."""
 
-    _tries = 0
-    _tries_here = 0
-    _begun = 0
-    _last: tuple[RoutedAttempt, Ended] | None = None
-
     def __init__(
         self,
         owner: RoutedForwarder,
@@ -130,6 +125,8 @@ class _Walk:
         self._body = body
         self._journey = journey
         self._left = list(journey.plan.targets)
+        self._tries = self._tries_here = self._begun = 0
+        self._last: tuple[RoutedAttempt, Ended] | None = None
 
     async def go(self) -> bool:
         for one in self._journey.barred:

@@ -5,7 +5,6 @@ The walk over the targets is `proxy.routed`; an attempt knows nothing of those a
 
 import asyncio
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,8 @@ from proxy.upstream.errors import UpstreamError
 from proxy.upstream.framing import ResponseHead
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy.upstream.connection import Connection
 
 UNLIMITED = Limits(connect_ms=None, first_byte_ms=None, first_content_ms=None, idle_ms=None, attempt_ms=None)
@@ -75,16 +76,6 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 class RoutedAttempt:
     """One try at one target."""
 
-    number = 1
-    """Counts from 1 within the call."""
-    exchange: HeldExchange | None = None
-    on_exchange: Callable[[HeldExchange], None] | None = None
-    """Told of each of its exchanges before that begins."""
-    _begun: AttemptRecord | None = None
-    _connect_ns: int | None = None
-    _error: UpstreamError | None = None
-    _timers: tuple[asyncio.TimerHandle, ...] = ()
-
     def __init__(
         self,
         sender: Sender,
@@ -97,6 +88,15 @@ class RoutedAttempt:
         head_lines: bytes,
         asks_usage: bool = True,
     ) -> None:
+        self.number = 1
+        """Counts from 1 within the call."""
+        self.exchange: HeldExchange | None = None
+        self.on_exchange: Callable[[HeldExchange], None] | None = None
+        """Told of each of its exchanges before that begins."""
+        self._begun: AttemptRecord | None = None
+        self._connect_ns: int | None = None
+        self._error: UpstreamError | None = None
+        self._timers: tuple[asyncio.TimerHandle, ...] = ()
         self._sender = sender
         self._call = call
         self._aim = aim

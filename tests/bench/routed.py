@@ -14,8 +14,8 @@ from statistics import median
 
 import uvloop
 
-from policies.compiled import CompiledPolicies, Match
-from policies.conditions import Condition
+from policies.compiled import CompiledPolicies
+from policies.conditions import Condition, Match
 from policies.routes_compiled import Route, RouteTarget, Routing
 from tests.bench.governed import Cost, Walk, requests, whole_answer
 
