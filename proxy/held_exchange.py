@@ -4,7 +4,7 @@ Rules of this file:
 - A stream is held until its first content, a whole answer until its end; both no longer than their bounds say.
 - Once a byte went out the answer is this one: a stream that then breaks ends with the dialect's own error event and a
   closed connection, never as if it were over.
-- The base class is named where it is called: `super()` makes an object each time, six of them for an answer.
+- The base class is named where it is called often: `super()` makes an object each time.
 """
 
 from collections.abc import Callable
@@ -160,7 +160,7 @@ class HeldExchange(Exchange):
             facts = self.observer.finish(clean=False) if self.observer is not None else None
             if facts is None or facts.error is None:
                 self._send_error(str(error))
-        Exchange._end(self, error)
+        super()._end(error)
 
     def _send_error(self, message: str) -> None:
         """The dialect's error event; inside a compressed stream there is no place for one."""
@@ -173,7 +173,7 @@ class HeldExchange(Exchange):
     def _send_framed(self, data: bytes) -> None:
         if data:
             self._tail = (self._tail + data[-4:])[-4:]
-        Exchange._send_framed(self, data)
+        super()._send_framed(data)
 
     def _send(self, data: bytes) -> None:
         if self._unsent_head:
