@@ -114,13 +114,10 @@ class Scene:
 
     def is_quiet(self) -> bool:
         """Whether no journal has anything more to give, of living processes or dead ones."""
-        for one in self.taximeters:
-            journal = one.folder / "data/journal"
-            if list(journal.glob("[!.]*/*.open")) or list(journal.glob("[!.]*/*.jsonl")):
-                return False
-            if len([path for path in journal.glob("[!.]*") if path.is_dir()]) != WORKERS:
-                return False
-        return True
+        try:
+            return all(_is_empty(one.folder / "data/journal") for one in self.taximeters)
+        except FileNotFoundError:
+            return False  # a folder was put away as it was looked into
 
     def recorded(self) -> tuple[Recorded, ...]:
         """Every counter as the ledger has it."""
@@ -182,6 +179,12 @@ async def played(folder: Path, dice: random.Random, *, on_redis: bool) -> AsyncI
             running = killable(place, config, stderr=said.fileno())
             scene.taximeters.append(await stack.enter_async_context(running))
         yield scene
+
+
+def _is_empty(journal: Path) -> bool:
+    if list(journal.glob("[!.]*/*.open")) or list(journal.glob("[!.]*/*.jsonl")):
+        return False
+    return len([path for path in journal.glob("[!.]*") if path.is_dir()]) == WORKERS
 
 
 def _prepared(place: Path) -> Path:
