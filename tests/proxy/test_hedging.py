@@ -26,6 +26,7 @@ from tests.fakes.routes import (
     two_targets,
 )
 from tests.fakes.running_worker import running_worker
+from tests.fakes.settings import provider
 from tests.fakes.until import until
 
 KEY = b"Authorization: Bearer app-key-00001"
@@ -195,6 +196,41 @@ async def test_an_app_that_leaves_ends_both(tmp_path):
 
     assert (call.client_gone, call.outcome) == (True, "cancelled")
     assert [one.outcome for one in call.attempts] == ["cancelled", "cancelled"]
+
+
+async def test_a_provider_that_falls_silent_is_left_by_its_own_limit_while_another_one_runs(tmp_path):
+    async with (
+        raw_upstream(silent(Signals())) as a,
+        raw_upstream(silent(Signals())) as b,
+        running_worker(
+            provider("a", a.url, first_byte_timeout_s=0.1),
+            provider("b", b.url, first_byte_timeout_s=0.1, api_key="operator-key-2"),
+            policies=routed(hedge=AT_ONCE),
+            data_dir=tmp_path,
+        ) as worker,
+    ):
+        got = read_answer(await worker.exchange(post(CHAT, ASK, KEY)))
+        (call,) = await worker.journal.calls(1)
+
+    assert (got.status, len(a.requests), len(b.requests)) == (504, 1, 1)
+    assert [one.error.error_class for one in call.attempts] == ["timeout", "timeout"]
+
+
+async def test_a_shutdown_ends_both_and_books_both(tmp_path):
+    async with raw_upstream(silent(Signals())) as a, raw_upstream(silent(Signals())) as b:
+        async with running_worker(
+            *two_targets(a.url, b.url), policies=routed(hedge=AT_ONCE), data_dir=tmp_path
+        ) as worker:
+            _, writer = await worker.connect()
+            writer.write(post(CHAT, ASK, KEY))
+            await until(lambda: a.requests and b.requests)
+        (call,) = await worker.journal.calls(1)
+        writer.close()
+
+    assert sorted((one.target, one.outcome) for one in call.attempts) == [
+        ("a/*", "interrupted"),
+        ("b/other", "interrupted"),
+    ]
 
 
 async def test_both_stand_in_the_journal_before_the_second_begins_and_are_booked_after_a_crash(tmp_path):
