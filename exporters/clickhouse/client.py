@@ -79,8 +79,8 @@ def connect(store: StoreSettings, *, database: str | None = None, answer_timeout
         database: The database that plain table names mean; None for the account's own.
         answer_timeout_s: How long the store may be silent. What has no answer by then may still go on there.
     """
-    # Its own warnings repeat, without context, what the recorder reports once and counts.
-    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
+    # What it logs it also raises; the recorder reports that once and counts it, a command says it in a sentence.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     parts = urlsplit(store.url)
     return clickhouse_connect.get_client(
         host=parts.hostname or "localhost",

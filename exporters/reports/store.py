@@ -3,6 +3,7 @@
 The embedded store and a ClickHouse of the operator's are the same here: an address, a user, a database.
 """
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,6 +69,8 @@ class StoreReader:
     def _connect(self) -> Client:
         store = self._settings
         url = urlsplit(store.url)
+        # What it logs it also raises; a command says it in a sentence.
+        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
         return clickhouse_connect.get_client(
             interface=url.scheme,
             host=url.hostname,

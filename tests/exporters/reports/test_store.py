@@ -316,7 +316,8 @@ def test_a_store_without_tables_is_empty(tmp_path):
         StoreReader(settings).rows(Query("SELECT 1", {}))
 
 
-def test_an_address_where_nobody_listens_names_the_setting(store):
+def test_an_address_where_nobody_listens_names_the_setting_and_nothing_else_is_said(store, caplog):
     reader = StoreReader(msgspec.structs.replace(store.settings, url="http://127.0.0.1:1", embedded=False))
     with pytest.raises(StoreUnreachableError, match=r"No store answers at http://127\.0\.0\.1:1: check `store\.url`"):
         reader.rows(Query("SELECT 1", {}))
+    assert not caplog.records
