@@ -69,8 +69,9 @@ class StoreReader:
     def _connect(self) -> Client:
         store = self._settings
         url = urlsplit(store.url)
-        # What it logs it also raises; a command says it in a sentence.
-        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+        for talker in ("clickhouse_connect", "urllib3"):
+            # What they log is also raised; a command says it in a sentence.
+            logging.getLogger(talker).setLevel(logging.CRITICAL)
         return clickhouse_connect.get_client(
             interface=url.scheme,
             host=url.hostname,
