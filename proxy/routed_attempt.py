@@ -157,7 +157,9 @@ class RoutedAttempt:
                 if self._call.client_gone:
                     pool.give_back(connection)
                     break
-                exchange = await self._exchange_over(connection)
+                exchange = self._begin_over(connection)
+                await exchange.done
+                exchange.release(pool.give_back)
                 if not self._was_stale(exchange, connection):
                     self._error = exchange.error if isinstance(exchange.error, UpstreamError) else None
                     break
@@ -189,7 +191,7 @@ class RoutedAttempt:
         self._connect_ns = time.monotonic_ns() - began_ns
         return connection
 
-    async def _exchange_over(self, connection: "Connection") -> HeldExchange:
+    def _begin_over(self, connection: "Connection") -> HeldExchange:
         call, request, settings = self._call, self._call.request, self._aim.upstream.settings
         exchange = HeldExchange(
             request.client,
@@ -218,8 +220,6 @@ class RoutedAttempt:
             if limits.first_content_ms != in_all_ms:
                 self._limit(limits.first_content_ms, exchange, "first_content")
         exchange.start(connection, call.method, self._data, first_byte_s, idle_s)
-        await exchange.done
-        exchange.release(self._aim.upstream.pool.give_back)
         return exchange
 
     def _limit(self, limit_ms: int | None, exchange: HeldExchange, what: str) -> None:
@@ -315,13 +315,14 @@ class RoutedAttempt:
         self, exchange: HeldExchange | None, facts: ResponseFacts, headers: dict[str, str], *, committed: bool
     ) -> Outcome:
         """What it came to; its error without the keys that were used."""
-        classifier, upstream = self._sender.classifier, self._aim.upstream
+        classifier = self._sender.classifier
         if exchange is not None and exchange.complete and self._error is None and classifier.built_in_alone:
             head, observer = exchange.head, exchange.observer
             if head is not None and observer is not None:
                 outcome = plainly_good(head.status, facts, saw_content=observer.saw_content)
                 if outcome is not None:
                     return outcome
+        upstream = self._aim.upstream
         kind = upstream.kind
         seen = self._seen(exchange, facts, headers, committed=committed)
         outcome = classifier.classify(seen, kind.kind, kind.judge)
