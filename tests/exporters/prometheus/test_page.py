@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporters.ledger.watching import Watched, drift_families
 from exporters.prometheus.levels import BudgetLevel, Generation, level_families
 from exporters.prometheus.page import render
 from exporters.prometheus.recorder import recorder_families
@@ -18,6 +19,7 @@ from exporters.prometheus.tables import MAX_SETS
 from exporters.prometheus.targets import TargetLevel, target_families
 from exporters.recorder.ports import Batch, PricedCall
 from exporters.recorder.status import RecorderStatus, SelfCheckStatus, SinkStatus
+from policies.compiled import Budget, Window
 from proxy.admin.metrics import status_families
 from proxy.admin.usage import ProcessUsage
 from proxy.core.errors import REMEDIES, ErrorSeen, judge
@@ -65,11 +67,13 @@ def families():
     )
     usage = {"worker-0": ProcessUsage(cpu_s=1.0, rss_bytes=1, open_fds=1)}
     status_of_machine = status_with(usage=usage)
+    capped = Budget(name="b", policy="budget:b", unit="USD", limit=9, window=Window(shape="total"))
     budget = BudgetLevel(budget="b", unit="USD", limit=Decimal(9), used=Decimal(1), held=Decimal(1))
     return [
         *status_families(status_of_machine, age_s=0.1),
         *recorder_families(status),
         *level_families([budget], [Generation(of="policies", number=1, loaded_at_s=1.0)]),
+        *drift_families(Watched(at_ns=1), {"budget:b": capped}),
         *target_families([TargetLevel(target="a/m", state="closed", calls=1, failures=0)]),
         *full().families(),
     ]
