@@ -134,19 +134,17 @@ class Router:
         """The route that a call takes at an instant (Unix time in nanoseconds); None where none is for it."""
         if not self.routes:
             return None
-        found = self.remembered(tuple([read(call) for read in self._readers]))
-        return in_hours(self.fitting(call) if found is None else found, now_ns)
-
-    def remembered(self, values: tuple[str, ...]) -> tuple[Route, ...] | None:
-        """The routes for calls with these values of `fields`, whatever the hour; None where none was asked of yet."""
-        return self._remembered.get(values)
+        return in_hours(self.fitting(call), now_ns)
 
     def fitting(self, call: CallFacts) -> tuple[Route, ...]:
-        """The routes for a call, whatever the hour; remembered from now on."""
-        found = tuple(route for route in self.routes if _is_for(route, call))
-        if len(self._remembered) >= MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[tuple([read(call) for read in self._readers])] = found
+        """The routes for a call, whatever the hour."""
+        key = tuple([read(call) for read in self._readers])
+        found = self._remembered.get(key)
+        if found is None:
+            found = tuple(route for route in self.routes if _is_for(route, call))
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = found
         return found
 
 

@@ -6,7 +6,7 @@ Rebuilt when the policies change; what is known of a target stays where the targ
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
@@ -66,23 +66,28 @@ class _Straight(msgspec.Struct, frozen=True):
     healths: tuple[Health, ...]
 
 
-_FIELDS_OF_A_CALL: dict[str, Callable[[Call], str]] = {
-    "provider": lambda call: call.upstream.settings.name,
-    "dialect": lambda call: call.dialect_name,
-    "model": lambda call: (call.facts.model or "").lower(),
-    "streaming": lambda call: "true" if call.facts.streaming else "false",
-    "operation": lambda call: call.operation,
-    "key": lambda call: call.key or call.caller.key_id,
+_MOST_KINDS = 4096
+"""Of calls whose routes are remembered; then the memory begins anew."""
+_WHERE: dict[str, tuple[str, ...]] = {
+    "provider": ("upstream.settings.name",),
+    "dialect": ("dialect_name",),
+    "model": ("facts.model",),
+    "streaming": ("facts.streaming",),
+    "operation": ("operation",),
+    "key": ("key", "caller.key_id"),
 }
-"""As `policies.match.reader` reads `Routes.facts`, which nearly no call needs; what is not here is the caller's."""
+"""Where a call has what a field of conditions is made of; what is not here is the caller's."""
 
 
-def read_field(field: str) -> Callable[[Call], str]:
-    """What reads a field off a call on its way, in the form of `policies.match.field_value`."""
-    if field.startswith("tag:"):
-        name = field.removeprefix("tag:")
-        return lambda call: call.caller.tags.get(name, "")
-    return _FIELDS_OF_A_CALL.get(field) or attrgetter(f"caller.{field}")
+def kind_of(fields: Sequence[str]) -> Callable[[Call], object] | None:
+    """What tells calls apart that conditions on these fields (`policies.match`) could tell apart; None for tags.
+
+    It is read off the call as it is, so that nearly no call needs `Routes.facts`.
+    """
+    if any(field.startswith("tag:") for field in fields):
+        return None
+    paths = [path for field in fields for path in _WHERE.get(field, (f"caller.{field}",))]
+    return attrgetter(*paths) if paths else lambda _: None
 
 
 class Routes:
@@ -104,7 +109,8 @@ class Routes:
         self._worker = worker
         self.router = Router()
         self.routing = NO_ROUTING
-        self._readers: list[Callable[[Call], str]] = []
+        self._kind_of = kind_of(())
+        self._found: dict[object, tuple[Route, ...]] = {}
         self._aliases: dict[str, str] = {}
         self._at_all_hours = True
         """Whether the hour is no matter to any route."""
@@ -118,7 +124,8 @@ class Routes:
         self.routing = routing
         self.keys = keys or {}
         self.router = Router(routing.routes)
-        self._readers = [read_field(field) for field in self.router.fields]
+        self._kind_of = kind_of(self.router.fields)
+        self._found = {}
         self._aliases = routing.aliases
         self._at_all_hours = not any(route.match.hours for route in routing.routes)
         self.classifier = Classifier(routing.outcomes)
@@ -153,10 +160,11 @@ class Routes:
         """
         if call.route.dialect is None:
             return None
-        readers, aliases = self._readers, self._aliases
-        found = self.router.remembered(tuple([read(call) for read in readers]) if readers else ())
+        kind_of, aliases = self._kind_of, self._aliases
+        kind = None if kind_of is None else kind_of(call)
+        found = self._found.get(kind)
         if found is None:
-            found = self.router.fitting(self.facts(call))
+            found = self._find(call, kind)
         if not found and not aliases:
             return None
         now_ns = self.clock()
@@ -174,6 +182,15 @@ class Routes:
             else:
                 return straight.journey
         return self.journey_on(route, self.facts(call), call)
+
+    def _find(self, call: Call, kind: object) -> tuple[Route, ...]:
+        """The routes for calls like this one, whatever the hour."""
+        found = self.router.fitting(self.facts(call))
+        if self._kind_of is not None:
+            if len(self._found) >= _MOST_KINDS:
+                self._found.clear()
+            self._found[kind] = found
+        return found
 
     def facts(self, call: Call) -> CallFacts:
         """What routes are chosen by."""

@@ -49,7 +49,7 @@ def routings() -> dict[str, CompiledPolicies | None]:
     first = RouteTarget(id="openai/*", provider="openai")
     second = RouteTarget(id="openai/other", provider="openai", model="other", tier=1)
     return {
-        NONE: None,
+        NONE: CompiledPolicies(hash="none"),
         "a route for other calls": _policies(Route(name="r", targets=(first,), match=nobody)),
         ONE: _policies(Route(name="r", targets=(first,))),
         "two targets, both well": _policies(Route(name="r", targets=(first, second))),

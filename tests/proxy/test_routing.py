@@ -6,12 +6,12 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from policies.conditions import Field
+from policies.conditions import Condition, Field, Match
 from policies.match import field_value
 from policies.routes_compiled import BreakerRule, Route, RouteTarget, Routing
 from proxy.core.facts import RequestFacts
 from proxy.core.record import Caller
-from proxy.routing import Routes, read_field
+from proxy.routing import Routes, kind_of
 
 TARGET = RouteTarget(id="a/m", provider="a", model="m")
 ROUTE = Route(name="r", targets=(TARGET,))
@@ -75,13 +75,33 @@ def test_a_target_that_was_drained_is_not_in_the_plan():
     assert made.journey(asked()).plan.targets == ()
 
 
-@pytest.mark.parametrize("field", [*(one for one in get_args(Field) if one != "tag"), "tag:env"])
-def test_a_field_is_read_off_a_call_as_off_what_rules_are_told_of_it(field):
-    call = asked()
-    call.caller = Caller(key_id="k", team="t", project="p", user="u", session="s", tags={"env": "x"})
-    call.facts = RequestFacts(model="Upper", streaming=True)
+MORE = {
+    "caller": Caller(key_id="k", team="t", project="p", user="u", session="s"),
+    "facts": RequestFacts(model="Other", streaming=True),
+    "operation": "embed",
+    "dialect_name": "d",
+    "upstream": SimpleNamespace(settings=SimpleNamespace(name="b"), currency="USD"),
+}
 
-    assert read_field(field)(call) == field_value(routes().facts(call), field) != ""
+
+@pytest.mark.parametrize("field", [one for one in get_args(Field) if one != "tag"])
+def test_calls_that_differ_in_a_field_are_told_apart_by_it(field):
+    one, other = asked(), asked()
+    vars(other).update(MORE)
+
+    assert field_value(routes().facts(one), field) != field_value(routes().facts(other), field)
+    assert kind_of([field])(one) == kind_of([field])(asked()) != kind_of([field])(other)
+
+
+def test_calls_of_a_kind_have_the_routes_of_the_first_one_and_tags_are_looked_at_each_time():
+    match = Match(conditions=(Condition(field="tag", tag="env", values=("x",)),))
+    made = routes(replace(ROUTE, match=match))
+    tagged = asked()
+    tagged.caller = Caller(tags={"env": "x"})
+
+    assert made.journey(asked()) is None
+    assert made.journey(tagged) is not None
+    assert made.journey(asked()) is None
 
 
 def test_while_all_targets_are_well_calls_share_one_journey():
