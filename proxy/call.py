@@ -55,6 +55,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     """The request's body in place of the app's own; None leaves that."""
     changes: tuple[str, ...] = ()
     """What was changed in it, by name."""
+    places: tuple[tuple[str, str | None], ...] | None = None
+    """Provider and model of the targets that it was admitted for; None where that is its whole plan."""
     downgrade: Downgrade | None = None
     """What it was admitted to in place of what it asks for; None for nearly all calls."""
 

@@ -19,6 +19,7 @@ from policies.demand import Answer, Ledger, Refused
 from policies.downgrade import HEADER, Downgrade
 from policies.engine import Engine
 from policies.facts import CallFacts
+from policies.holdable import held_for
 from policies.inputs import read_inputs
 from policies.settling import Settler
 from proxy.call import Call, Permit
@@ -95,11 +96,15 @@ class Governor:
             facts = replace(facts, targets=targets)
         now_ns = self._clock()
         decision = self._engine.decide(facts, now_ns, self.ledger.level)
+        if isinstance(decision, Deny) and targets:
+            facts, decision = held_for(self._engine, facts, decision, now_ns, self.ledger.level)
         found = None
         if isinstance(decision, Allow) and decision.downgrade and house is not None:
             found = house.find_downgrade(call, facts, decision)
         if found is None:
-            return await self._admit(call, facts, decision, Lowered(body))
+            admitted = await self._admit(call, facts, decision, Lowered(body))
+            narrowed = len(facts.targets) < len(targets) and isinstance(admitted, Permit)
+            return replace(admitted, places=facts.targets) if narrowed else admitted
         again = self._engine.decide(found.call, now_ns, self.ledger.level)
         if isinstance(again, Deny):  # what it asks for itself is allowed, and may be had
             call.reasons.append(f"downgrade_left:{again.code}")

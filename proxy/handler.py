@@ -275,6 +275,8 @@ class Handler:
             if admitted.downgrade is not None:
                 changes = () if journey is None else journey.changes
                 journey = journey_of(self, call, admitted.downgrade, changes)
+            elif admitted.places is not None and journey is not None:
+                journey = journey.within(call, admitted.places)
         if journey is not None and body is not None:
             return await self._routed.forward(call, head, body, journey, self)
         if not self._journal.open_call(call.opened()) and self._journal.refusing:

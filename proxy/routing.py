@@ -58,6 +58,14 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         """Provider and model of each target, for whoever reckons what the call may cost."""
         return tuple((target.provider, target.model) for target in self.plan.targets)
 
+    def within(self, call: Call, places: Sequence[tuple[str, str | None]]) -> "Journey":
+        """The same to these places alone; the row says which targets the call could not be held for."""
+        kept = tuple(target for target in self.plan.targets if (target.provider, target.model) in places)
+        call.reasons += [
+            f"route:{self.route.name}:skip={one.id}:not_held" for one in self.plan.targets if one not in kept
+        ]
+        return msgspec.structs.replace(self, plan=msgspec.structs.replace(self.plan, targets=kept))
+
 
 class _Straight(msgspec.Struct, frozen=True):
     """Where calls of a route go while all of its targets are well, when no lot is drawn among these."""
