@@ -28,12 +28,10 @@ from proxy.core.price import Listing
 from proxy.policy_state import policies_file
 from proxy.prices.pricer import Pricer
 from proxy.settings import Settings
+from proxy.target_status import target_statuses
 
 _KEPT_READERS = 3
-_NO_BREAKERS = (
-    "Breakers are the workers' own and are not told to the recorder by this version: below is what calls to each "
-    "provider came to."
-)
+_NO_TARGETS = "No route is in force, so there are no breakers: below is what calls to each provider came to."
 
 
 def console_of(settings: Settings, pricer: Pricer, books: Books, live: Live) -> Console:
@@ -104,9 +102,11 @@ class ConsoleSource:
         return Answer(body=msgspec.json.encode({"budgets": told, "idle": idle}))
 
     def targets(self) -> Answer:
-        """The configured providers; breakers where anybody tells of them."""
+        """The configured providers, and the targets of the routes in force with the states of their breakers."""
         told = [{"name": p.name, "kind": p.kind, "has_key": p.has_key} for p in self._settings.providers]
-        return Answer(body=msgspec.json.encode({"providers": told, "breakers": [], "why": _NO_BREAKERS}))
+        breakers = target_statuses(self._settings, time.time_ns())
+        why = "" if breakers else _NO_TARGETS
+        return Answer(body=msgspec.json.encode({"providers": told, "breakers": breakers, "why": why}))
 
     def _budgets(self) -> Mapping[str, Budget]:
         self._rulebook.refresh()

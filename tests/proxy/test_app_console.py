@@ -8,6 +8,7 @@ import pytest
 
 from policies.compiled import Budget, CompiledPolicies, Window, to_json
 from policies.ledger.books import BooksUnavailableError, Recorded
+from policies.routes_compiled import Route, RouteTarget, Routing
 from proxy.admin.live import Live
 from proxy.app import pricer_of, told_report
 from proxy.app_console import ConsoleSource, console_of
@@ -85,6 +86,14 @@ def test_without_breakers_the_page_is_told_why(settings):
     told = json.loads(source_of(settings).targets().body)
     assert told["breakers"] == []
     assert told["why"]
+
+
+def test_the_targets_of_routes_come_with_the_states_of_their_breakers(settings):
+    route = Route(name="r", targets=(RouteTarget(id="a/m", provider="a", model="m"),))
+    policies_file(settings).write_bytes(to_json(CompiledPolicies(routing=Routing(routes=(route,)))))
+    told = json.loads(source_of(settings).targets().body)
+    assert [(one["target"], one["state"]) for one in told["breakers"]] == [("a/m", "closed")]
+    assert not told["why"]
 
 
 def test_the_door_is_that_of_the_settings(settings):

@@ -59,6 +59,8 @@ export async function refreshProviders(period) {
   return report.rows;
 }
 
+const STATES = { closed: "good", open: "bad" };
+
 export async function refreshTargets() {
   const [told, report] = await Promise.all([ask("/api/targets"),
     ask("/api/reports/providers", { since: "15m", tz: zone }).catch(() => ({ rows: [] }))]);
@@ -76,7 +78,8 @@ export async function refreshTargets() {
       el("p", { class: "quiet" }, provider.has_key ? "with the operator's key" : "with the apps' own keys")) };
   });
   fill(byId("target-cards"), cards.sort((a, b) => b.busy - a.busy).map((one) => one.made),
-    told.breakers.map((one) => card(one.target, one.state)));
+    told.breakers.map((one) => card(one.target, pill(one.state.replace("_", " "), STATES[one.state] || "note"),
+      el("p", { class: "quiet" }, `${count(one.calls)} calls in the breaker's window, ${count(one.failures)} failed${one.until ? `, until ${one.until}` : ""}`))));
 }
 
 export async function refreshHealth() {
