@@ -9,8 +9,9 @@ from exporters.store.figures import money_columns
 from exporters.store.remote import literal, name_of
 
 _MOMENT = "started_at"
-_OWN_NOTES = ("schema_", "unrolled_")
-"""How tables begin that say something of their own database; no other may have them."""
+_OWN_NOTES = ("schema_", "unrolled_", "health")
+"""How tables begin that say something of their own database, or of the machine that writes to it; no other may have
+them."""
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,8 +54,10 @@ def test_the_command_line_loads_nothing_that_a_short_command_does_not_need():
 @pytest.mark.real
 def test_version_answers_at_once():
     fastest_s = 9.0
-    for _ in range(3):  # the best of three: others use the machine too
-        began = time.perf_counter()
+    for _ in range(3):  # the best of three, in processor time: others use the machine too
+        before = os.times()
         assert python("-m", "proxy", "version").returncode == 0
-        fastest_s = min(fastest_s, time.perf_counter() - began)
+        after = os.times()
+        used_s = after.children_user + after.children_system - before.children_user - before.children_system
+        fastest_s = min(fastest_s, used_s)
     assert fastest_s < 0.3
