@@ -133,7 +133,8 @@ async def test_a_sink_that_is_down_does_not_hold_up_the_others(settings):
 @pytest.mark.real
 async def test_a_sink_that_stays_dead_costs_no_calls_at_the_bound_of_the_journal(settings, monkeypatch):
     # A bound that is used up in a second: it has to be measured more often than that.
-    monkeypatch.setattr(room, "_WALK_S", 0.0)
+    for pause in ("_WALK_S", "_WALK_SHARE", "_WALK_SHARE_WHEN_FULL"):
+        monkeypatch.setattr(room, pause, 0.0)
     settings = structs.replace(settings, journal_max_bytes=1_000_000, journal_on_full="refuse")
     store, ledger, hook = MemorySink("clickhouse"), MemorySink("ledger"), MemorySink("webhook-gone")
     hook.down = True
