@@ -126,7 +126,7 @@ def test_api_and_command_tell_the_same_figures_and_a_call_is_told_whole(tmp_path
         store.add(rows)
         source = source_of(settings)
         for asked in (
-            {"name": "costs", "since": "today", "by": "team"},
+            {"name": "costs", "since": "24h", "by": "team"},
             {"name": "calls", "since": "24h", "limit": 7},
             {"name": "providers", "since": "24h"},
         ):
