@@ -23,7 +23,7 @@ from proxy.upstream.provider import Upstream
 _MARK = "/models/"
 _MOST_MADE = 64
 """Starts of heads that are kept with a place: paths that name models could be many."""
-_OF_ONE_PROVIDER: dict[bytes, bytes | None] = dict.fromkeys((b"cookie", b"openai-organization", b"openai-project"))
+OF_ONE_PROVIDER: dict[bytes, bytes | None] = dict.fromkeys((b"cookie", b"openai-organization", b"openai-project"))
 """Headers that mean something to the provider that the app itself asked, and to no other."""
 
 
@@ -139,7 +139,7 @@ def start_at(call: Call, aim: Aim) -> bytes:
         if aim.key is not None:
             changes |= credential_changes(place.shared.head, *upstream.kind.credential(aim.path, aim.key.secret))
         if upstream is not call.upstream:
-            changes |= _OF_ONE_PROVIDER
+            changes |= OF_ONE_PROVIDER
         origin = upstream.origin
         line = b"%b %b%b%b HTTP/1.1\r\n" % (call.method.encode("ascii"), origin.prefix, aim.raw_path, aim.query)
         lines = b"".join(b"%b: %b\r\n" % field for field in changed(place.shared.head, changes))

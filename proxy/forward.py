@@ -175,15 +175,8 @@ class _Attempt:
         """What the answer said of itself, in the provider's own sense of it."""
         if exchange is None or exchange.observer is None:
             return ResponseFacts()
-        facts = exchange.observer.finish(clean=exchange.complete)
         amend = self._call.upstream.kind.amend
-        if amend is None:
-            return facts
-        try:
-            return amend(self._call.facts, facts)
-        except Exception:  # noqa: BLE001 - a bug in a provider's rule must not cost the record; it is counted instead
-            self._owner.lose("amend_failed")
-            return facts
+        return exchange.observer.amended(self._call.facts, amend, clean=exchange.complete)
 
     def _answer(self, exchange: Exchange | None) -> bool:
         """What the app gets where the provider's bytes did not do: an answer of our own, or a break."""

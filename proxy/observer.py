@@ -9,10 +9,12 @@ from collections.abc import Callable
 import msgspec
 
 from proxy.core.coding import Decoder
-from proxy.core.facts import AnswerHead, Dialect, Reader, ResponseFacts
+from proxy.core.facts import AnswerHead, Dialect, Reader, RequestFacts, ResponseFacts
 
 Lose = Callable[[str], None]
 """Counts a loss by its reason."""
+Amend = Callable[[RequestFacts, ResponseFacts], ResponseFacts]
+"""What a provider's own sense makes of an answer (`proxy.providers.base.Provider.amend`)."""
 
 
 class Observer:
@@ -57,6 +59,17 @@ class Observer:
         if self._facts is None:
             self._facts = self._read_to_end(clean=clean)
         return self._facts
+
+    def amended(self, asked: RequestFacts, amend: Amend | None, *, clean: bool) -> ResponseFacts:
+        """The same in the provider's own sense of it; None leaves it as it was read."""
+        facts = self.finish(clean=clean)
+        if amend is None:
+            return facts
+        try:
+            return amend(asked, facts)
+        except Exception:  # noqa: BLE001 - a bug in a provider's rule must not cost the record; it is counted instead
+            self._lose("amend_failed")
+            return facts
 
     def _read_to_end(self, *, clean: bool) -> ResponseFacts:
         reader = self._reader

@@ -334,15 +334,8 @@ class RoutedAttempt:
     def _facts(self, exchange: HeldExchange | None) -> ResponseFacts:
         if exchange is None or exchange.observer is None:
             return ResponseFacts()
-        facts = exchange.observer.finish(clean=exchange.complete)
         amend = self._aim.upstream.kind.amend
-        if amend is None:
-            return facts
-        try:
-            return amend(self._call.facts, facts)
-        except Exception:  # noqa: BLE001 - a bug in a provider's rule must not cost the record; it is counted instead
-            self._sender.losses.lose("amend_failed")
-            return facts
+        return exchange.observer.amended(self._call.facts, amend, clean=exchange.complete)
 
     def _seen(
         self, exchange: HeldExchange | None, facts: ResponseFacts, headers: dict[str, str], *, committed: bool

@@ -19,6 +19,7 @@ from policies.naming import meaning_of
 from policies.parameter_edit import with_model
 from policies.permitted import permitted
 from policies.routes_compiled import RetryRule, Route, RouteTarget
+from proxy.aiming import OF_ONE_PROVIDER
 from proxy.blanks import blanks
 from proxy.call import Call
 from proxy.downstream.known_heads import KnownHead
@@ -38,8 +39,6 @@ _MESSAGES_HOME = "anthropic"
 _MESSAGES = "anthropic.messages"
 _ROUTE = find_provider("openai_compatible").route
 _REPLACED = ("model_replaced",)
-_OF_ONE_PROVIDER = frozenset({b"cookie", b"openai-organization", b"openai-project"})
-"""Headers that mean something to one provider; which one, a path without a name does not say."""
 _MOST_SHOWN_CHARS = 120
 _DIRECT_KEPT = 256
 """Ways that are made once; models are the app's words."""
@@ -213,7 +212,7 @@ class Unified:
             if path is None:
                 message = f"provider {name} takes no {call.dialect_name} calls of {call.path[:_MOST_SHOWN_CHARS]}"
                 return Reply(status=400, code="dialect_not_spoken", message=message)
-            fields = tuple([one for one in call.request.head.fields if one[0].lower() not in _OF_ONE_PROVIDER])
+            fields = tuple([one for one in call.request.head.fields if one[0].lower() not in OF_ONE_PROVIDER])
             place = begun.moved[name] = place_at(upstream, call.method, path.encode("utf-8"), b"", fields)
         call.place, call.upstream, call.route = place, upstream, place.route
         call.path, call.operation, call.dialect_name = place.path, place.route.operation, place.dialect_name

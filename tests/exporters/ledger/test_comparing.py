@@ -1,22 +1,16 @@
 """The books against the rows of a real store: what is not there yet is no drift, what differs is."""
 
-import time
-
 import pytest
 
 from exporters.ledger.comparing import compare
 from exporters.reports.store import StoreReader
 from policies.demand import Demand
-from policies.ledger.books import Page, Posting, Want
+from policies.ledger.books import Want
 from policies.ledger.sqlite_books import SqliteBooks
+from tests.fakes.booked_rows import ALWAYS, DAY_NS, NOW_NS, TODAY, post, row
 from tests.fakes.report_store import report_store
 
 pytestmark = pytest.mark.real
-
-NOW_NS = time.time_ns()
-DAY_NS = 86_400 * 10**9
-TODAY = "budget:team@2026-11-24T00:00:00Z"
-ALWAYS = "budget:all"
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +32,6 @@ def books(tmp_path):
     books = SqliteBooks(tmp_path / "ledger.sqlite")
     yield books
     books.close()
-
-
-def row(number, journal, segment, at_ns=NOW_NS, **draws):
-    names = {"team": TODAY, "all": ALWAYS, "old": "budget:gone@2020-01-01T00:00:00Z"}
-    return {
-        "call_id": f"{number:032x}", "started_at": f"{at_ns / 1e9:.9f}", "journal": journal, "segment": segment,
-        "draws": {names[name]: amount for name, amount in draws.items()},
-    }  # fmt: skip
-
-
-def post(books, instance, segment, **amounts):
-    names = {"team": TODAY, "all": ALWAYS}
-    postings = tuple(Posting(names[name], "USD", amount, amount) for name, amount in amounts.items())
-    books.post([Page(instance, segment, postings)], NOW_NS)
 
 
 def drifts(comparison):

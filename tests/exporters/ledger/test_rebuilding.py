@@ -1,22 +1,16 @@
 """The books are put back to what a real store has, and nothing is booked twice afterwards."""
 
-import time
-
 import pytest
 
 from exporters.ledger.rebuilding import plan, rebuild
 from exporters.reports.store import StoreReader
 from policies.compiled import Budget, Window
-from policies.ledger.books import Page, Posting
 from policies.ledger.sqlite_books import SqliteBooks
+from tests.fakes.booked_rows import ALWAYS, NOW_NS, TODAY, post, row
 from tests.fakes.report_store import report_store
 
 pytestmark = pytest.mark.real
 
-NOW_NS = time.time_ns()
-DAY_NS = 86_400 * 10**9
-TODAY = "budget:team@2026-11-24T00:00:00Z"
-ALWAYS = "budget:all"
 BUDGETS = {
     "budget:team": Budget(name="team", policy="budget:team", unit="USD", limit=10**9, window=Window(shape="day")),
     "budget:all": Budget(name="all", policy="budget:all", unit="USD", limit=10**9, window=Window(shape="total")),
@@ -42,20 +36,6 @@ def books(tmp_path):
     books = SqliteBooks(tmp_path / "ledger.sqlite")
     yield books
     books.close()
-
-
-def row(number, journal, segment, at_ns=NOW_NS, **draws):
-    names = {"team": TODAY, "all": ALWAYS, "old": "budget:gone@2020-01-01T00:00:00Z"}
-    return {
-        "call_id": f"{number:032x}", "started_at": f"{at_ns / 1e9:.9f}", "journal": journal, "segment": segment,
-        "draws": {names[name]: amount for name, amount in draws.items()},
-    }  # fmt: skip
-
-
-def post(books, instance, segment, **amounts):
-    names = {"team": TODAY, "all": ALWAYS}
-    postings = tuple(Posting(names[name], "USD", amount, amount) for name, amount in amounts.items())
-    books.post([Page(instance, segment, postings)], NOW_NS)
 
 
 def test_a_rebuilding_sets_what_the_store_has_and_later_postings_add_only_what_is_new(books, ask, store):
